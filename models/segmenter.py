@@ -1,0 +1,75 @@
+"""One network at one image scale: trunk, decoder and, where a strategy asks, attention.
+
+Letters: B batch, K classes, H W the image's grid, h w the decoder's grid.
+"""
+
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from models.decoders import Decoder
+from models.layers import conv_bn_relu, initialise
+from models.trunks import Trunk
+
+
+class ScaleOutput(NamedTuple):
+    """What the network says about an image at one scale, at the decoder's stride."""
+
+    logits_BKhw: Tensor
+    features_BChw: Tensor
+    attention_B1hw: Tensor | None
+    aux_logits_BKhw: Tensor | None
+    image_size: tuple[int, int]
+
+
+class AttentionHead(nn.Sequential):
+    """conv3x3-BN-ReLU twice, conv1x1, sigmoid: one attention channel in (0, 1).
+
+    Hierarchical Multi-Scale Attention, section "Multi-scale attention".
+    """
+
+    def __init__(self, in_channels: int, width: int) -> None:
+        super().__init__(
+            conv_bn_relu(in_channels, width),
+            conv_bn_relu(width, width),
+            nn.Conv2d(width, 1, 1, bias=False),
+            nn.Sigmoid(),
+        )
+        initialise(self)
+
+
+class Segmenter(nn.Module):
+    """Trunk and decoder shared by all scales.
+
+    Args:
+        trunk: an entry of ``TRUNKS``, built.
+        decoder: an entry of ``DECODERS``, built for that trunk.
+        attention: head for one attention channel, or ``None``.
+    """
+
+    def __init__(self, trunk: Trunk, decoder: Decoder, attention: nn.Module | None = None) -> None:
+        super().__init__()
+        self.trunk = trunk
+        self.decoder = decoder
+        self.attention = attention
+
+    def forward(self, image_B3HW: Tensor, attend: bool = False) -> ScaleOutput:
+        """Run one scale.
+
+        Args:
+            image_B3HW: normalised image.
+            attend: also run the attention head; it must exist.
+        """
+        decoded = self.decoder(self.trunk(image_B3HW))
+        attention = None
+        if attend:
+            assert self.attention is not None, "this segmenter has no attention head"
+            attention = self.attention(decoded.features_BChw)
+        height, width = image_B3HW.shape[-2:]
+        return ScaleOutput(
+            decoded.logits_BKhw,
+            decoded.features_BChw,
+            attention,
+            decoded.aux_logits_BKhw,
+            (height, width),
+        )
