@@ -53,8 +53,9 @@ def build_model(
     ):
         if name not in table:
             raise ValueError(f"unknown {kind} {name!r}; known: {', '.join(table)}")
-    trunk_module = TRUNKS[trunk](output_stride, pretrained)
+    trunk_module = TRUNKS[trunk](output_stride, pretrained is True)
     decoder_module = DECODERS[decoder](trunk_module, classes, width, rates)
+    trunk_module.name, decoder_module.name = trunk, decoder
     attention = None
     if strategy == "hierarchical":
         attention = AttentionHead(decoder_module.features_channels, width)

@@ -1,21 +1,48 @@
-"""Small building blocks that several decoders share."""
+"""Small building blocks that several networks share."""
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 
 def conv_bn_relu(
-    in_channels: int, out_channels: int, kernel: int = 3, stride: int = 1, dilation: int = 1
+    in_channels: int,
+    out_channels: int,
+    kernel: int = 3,
+    stride: int = 1,
+    dilation: int = 1,
+    *,
+    bias: bool = False,
 ) -> nn.Sequential:
-    """Convolution without bias, batch norm, ReLU; padded so that stride 1 keeps the size."""
+    """Convolution, batch norm, ReLU; padded so that stride 1 keeps the size."""
     padding = dilation * (kernel // 2)
     return nn.Sequential(
-        nn.Conv2d(
-            in_channels, out_channels, kernel, stride, padding, dilation=dilation, bias=False
-        ),
+        nn.Conv2d(in_channels, out_channels, kernel, stride, padding, dilation, bias=bias),
         nn.BatchNorm2d(out_channels),
         nn.ReLU(inplace=True),
     )
+
+
+class ASPP(nn.Module):
+    """Atrous spatial pyramid pooling with image pooling (Chen et al., DeepLabV3, section 3.3)."""
+
+    def __init__(self, in_channels: int, width: int, rates: tuple[int, ...]) -> None:
+        super().__init__()
+        self.pool = conv_bn_relu(in_channels, width, kernel=1)
+        self.branches = nn.ModuleList(
+            [conv_bn_relu(in_channels, width, kernel=1)]
+            + [conv_bn_relu(in_channels, width, dilation=rate) for rate in rates]
+        )
+        self.out_channels = width * (2 + len(rates))
+
+    @staticmethod
+    def published_rates(output_stride: int) -> tuple[int, ...]:
+        """12, 24, 36 at output stride 8; in proportion elsewhere."""
+        return tuple(rate * 8 // output_stride for rate in (12, 24, 36))
+
+    def forward(self, x: Tensor) -> Tensor:
+        pooled = self.pool(x.mean((2, 3), keepdim=True)).expand(-1, -1, *x.shape[-2:])
+        return torch.cat([pooled] + [branch(x) for branch in self.branches], 1)
 
 
 def resize(maps: Tensor, size: tuple[int, int]) -> Tensor:

@@ -7,9 +7,8 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from models.decoders import Decoder
+from models.contracts import Decoder, Trunk
 from models.layers import conv_bn_relu, initialise
-from models.trunks import Trunk
 
 
 class ScaleOutput(NamedTuple):

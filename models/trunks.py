@@ -1,57 +1,48 @@
-"""Trunks: image in, feature maps from high to low resolution out.
+"""Trunks: image in, a fine, a middle and a deep feature map out (see ``models.contracts``).
 
-The trunk contract, tested once for every entry of ``TRUNKS``:
-
-- ``forward(image_B3HW)`` returns a list of maps, the highest resolution first;
-- ``channels`` and ``strides`` name the channels and the output stride of each map;
-- any image of at least 32 x 32 pixels works: a map of stride s has ceil(H / s) rows.
+``TRUNKS`` maps a name to a function of (output stride, pretrained). Networks that timm has as
+they were published come from timm; the others have a file of their own.
 
 Letters: B batch, C channels, H W height and width.
 """
 
 from collections.abc import Callable
-from pathlib import Path
 
 import timm
 import torch
 from torch import Tensor, nn
 
+from models.contracts import Trunk
+from models.hrnet import HRNet
 from models.layers import conv_bn_relu, initialise
-
-
-class Trunk(nn.Module):
-    """What every trunk offers; see the module's contract."""
-
-    channels: tuple[int, ...]
-    strides: tuple[int, ...]
+from models.wider_resnet import WiderResNet38
+from models.xception import Xception71
 
 
 class TimmTrunk(Trunk):
-    """A network of timm, reduced to the feature maps that a decoder reads.
+    """A network of timm, reduced to the three feature maps that decoders read.
 
     Args:
         name: timm's name of the network.
         output_stride: stride of the last map; deeper stages are dilated instead of strided.
+        pretrained: fetch timm's own ImageNet weights.
         keep: indices of timm's feature maps to return.
-        weights: ``True`` for timm's own download, a path for a local state dict, or ``None``.
     """
 
     def __init__(
         self,
         name: str,
         output_stride: int,
-        keep: tuple[int, ...],
-        weights: bool | Path | None = None,
+        pretrained: bool = False,
+        keep: tuple[int, int, int] = (1, 2, 4),
     ) -> None:
         super().__init__()
-        overlay = {"file": str(weights)} if isinstance(weights, Path) else None
         self.network = timm.create_model(
             name,
             features_only=True,
             out_indices=keep,
             output_stride=output_stride,
-            pretrained=bool(weights),
-            pretrained_cfg_overlay=overlay,
+            pretrained=pretrained,
         )
         self.channels = tuple(self.network.feature_info.channels())
         self.strides = tuple(self.network.feature_info.reduction())
@@ -60,12 +51,13 @@ class TimmTrunk(Trunk):
         return self.network(image_B3HW)
 
 
-def resnet50(output_stride: int, weights: bool | Path | None = None) -> Trunk:
-    """ResNet-50 whose dilated stages use one dilation in all their blocks, as published.
+def resnet50(output_stride: int, pretrained: bool = False) -> Trunk:
+    """ResNet-50 (He et al., CVPR 2016) whose dilated stages use one dilation in all blocks.
 
-    timm keeps the previous stage's dilation in the first block of a dilated stage.
+    So it was published for segmentation; timm keeps the previous stage's dilation in the first
+    block of a dilated stage.
     """
-    trunk = TimmTrunk("resnet50", output_stride, keep=(1, 4), weights=weights)
+    trunk = TimmTrunk("resnet50", output_stride, pretrained)
     for stage, dilation in (("layer3", 16 // output_stride), ("layer4", 32 // output_stride)):
         for name, conv in trunk.network[stage].named_modules():
             if name.endswith("conv2") and dilation > 1:
@@ -73,9 +65,14 @@ def resnet50(output_stride: int, weights: bool | Path | None = None) -> Trunk:
     return trunk
 
 
-def efficientnet_lite0(output_stride: int, weights: bool | Path | None = None) -> Trunk:
+def efficientnet_b4(output_stride: int, pretrained: bool = False) -> Trunk:
+    """EfficientNet-B4 (Tan and Le, ICML 2019)."""
+    return TimmTrunk("efficientnet_b4", output_stride, pretrained)
+
+
+def efficientnet_lite0(output_stride: int, pretrained: bool = False) -> Trunk:
     """EfficientNet-Lite0, a small ImageNet trunk for machines without a GPU."""
-    return TimmTrunk("tf_efficientnet_lite0", output_stride, keep=(1, 4), weights=weights)
+    return TimmTrunk("tf_efficientnet_lite0", output_stride, pretrained)
 
 
 class ResidualBlock(nn.Module):
@@ -110,24 +107,29 @@ class Mini(Trunk):
         self.stage3 = nn.Sequential(
             ResidualBlock(64, 64, stride=last, dilation=2 // last), ResidualBlock(64, 64, 1, 2)
         )
-        self.channels = (32, 64)
-        self.strides = (4, output_stride)
+        self.channels = (32, 64, 64)
+        self.strides = (4, 8, output_stride)
         initialise(self)
 
     def forward(self, image_B3HW: Tensor) -> list[Tensor]:
-        high = self.stage1(self.stem(image_B3HW))
-        return [high, self.stage3(self.stage2(high))]
+        fine = self.stage1(self.stem(image_B3HW))
+        middle = self.stage2(fine)
+        return [fine, middle, self.stage3(middle)]
 
 
-def mini(output_stride: int, weights: bool | Path | None = None) -> Trunk:
+def mini(output_stride: int, pretrained: bool = False) -> Trunk:
     """The ``mini`` trunk; it has no pretrained weights."""
-    if weights:
+    if pretrained:
         raise ValueError("trunk 'mini' has no pretrained weights: leave pretrained unset")
     return Mini(output_stride)
 
 
-TRUNKS: dict[str, Callable[..., Trunk]] = {
+TRUNKS: dict[str, Callable[[int, bool], Trunk]] = {
     "mini": mini,
     "efficientnet_lite0": efficientnet_lite0,
+    "efficientnet_b4": efficientnet_b4,
     "resnet50": resnet50,
+    "hrnet_w48": HRNet,
+    "wider_resnet38": WiderResNet38,
+    "xception71": Xception71,
 }

@@ -1,0 +1,1 @@
+"""The harness: plan, train, evaluate, measure and track the rows of a sweep."""

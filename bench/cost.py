@@ -1,0 +1,264 @@
+"""What a strategy costs: operation counts, minibatch time, peak memory.
+
+Conventions:
+
+- Operations are multiply-accumulates (fvcore counts one for a multiply-add) of convolutions and
+  matrix products in one forward pass; resizing, normalisation and activations are left out.
+- fvcore traces the pass, and a trace drops what the output does not use. Strategies run nothing
+  that their output does not use, so what is counted is what runs.
+- "Training cost" is the ratio of a strategy's training pass to the baseline's.
+- Times are medians of interleaved rounds in one process, after a warm-up, with the device
+  synchronised at both ends; a training step is forward, loss, backward and update.
+- Peak memory is the highest sum of live tensors during one training step.
+"""
+
+import logging
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from statistics import median
+from time import perf_counter
+
+import torch
+from pydantic import BaseModel
+from torch import Tensor, nn
+
+from bench.config import Evaluation, NetworkConfig, TrainingConfig
+from bench.train import Training
+from models import build_model
+from models.multiscale import AvgPool, Strategy
+from models.precision import Precision, choose_precision
+
+COUNTED = ("conv", "addmm", "bmm", "matmul", "linear", "einsum")
+
+
+class TrainingCost(BaseModel):
+    """Cost of a training: a forward pass counted, a step timed.
+
+    Attributes:
+        gmacs: 10^9 multiply-accumulates of one image's training pass at the crop's size.
+        article_gmacs: the same for the article's network, 3 x 512 x 512 and 65 classes.
+        minibatch: median seconds of a training step at the configured batch and crop.
+        peak_mib: peak of live tensors in a step, MiB.
+        parameters: number of weights.
+    """
+
+    gmacs: float
+    article_gmacs: float
+    minibatch: float
+    peak_mib: float
+    parameters: int
+
+
+class EvaluationCost(BaseModel):
+    """Cost of predicting one image of the scene's or crop's size: 10^9 MACs and seconds."""
+
+    gmacs: float
+    seconds: float
+
+
+class CostReport(BaseModel):
+    """All costs of a sweep's rows, measured in one process.
+
+    Attributes:
+        trainings: key of a training -> cost.
+        evaluations: row name -> cost.
+        device: where it was measured.
+        precision: dtype that convolutions ran in.
+        batch_size: images of a training step.
+        crop: their height and width.
+        threads: CPU threads.
+        rounds: interleaved rounds that the medians are of.
+    """
+
+    trainings: dict[str, TrainingCost]
+    evaluations: dict[str, EvaluationCost]
+    device: str
+    precision: str
+    batch_size: int
+    crop: tuple[int, int]
+    threads: int
+    rounds: int
+
+
+ARTICLE_NETWORK = NetworkConfig(trunk="resnet50", decoder="deeplabv3plus")
+ARTICLE_CLASSES, ARTICLE_SIZE = 65, 512
+
+
+def count_gmacs(
+    model: Strategy, size: tuple[int, int], scales: Sequence[float], precision: Precision
+) -> float:
+    """10^9 multiply-accumulates of one forward pass of one 3 x H x W image, by fvcore."""
+    from fvcore.nn import FlopCountAnalysis
+
+    class Pass(nn.Module):
+        """The pass with its fused logits as the only output."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = model
+
+        def forward(self, image_B3HW: Tensor) -> Tensor:
+            with precision.autocast():
+                return self.model(image_B3HW, scales).logits_BKHW
+
+    image = torch.zeros(1, 3, *size, device=precision.device)
+    logging.getLogger("fvcore").setLevel(logging.ERROR)
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")
+        analysis = FlopCountAnalysis(
+            Pass().eval(), image.contiguous(memory_format=torch.channels_last)
+        )
+        analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
+        operators = analysis.by_operator()
+    return sum(n for name, n in operators.items() if name in COUNTED) / 1e9
+
+
+def build_for(
+    config: TrainingConfig, classes: int, network: NetworkConfig | None = None
+) -> Strategy:
+    """An untrained network of a configuration; costs do not depend on the weights."""
+    chosen = network or config.network
+    return build_model(
+        chosen.trunk,
+        chosen.decoder,
+        config.strategy,
+        classes,
+        train_scales=config.train_scales,
+        output_stride=chosen.output_stride,
+        width=chosen.width,
+        rates=chosen.rates,
+    )
+
+
+def count_article(config: TrainingConfig, precision: Precision) -> float:
+    """GMACs of the training pass of the article's network under a configuration's strategy."""
+    model = build_for(config, ARTICLE_CLASSES, ARTICLE_NETWORK).to(precision.device)
+    return count_gmacs(model, (ARTICLE_SIZE, ARTICLE_SIZE), config.train_scales, precision)
+
+
+def measure(
+    trainings: Mapping[str, TrainingConfig],
+    rows: Mapping[str, tuple[str, Evaluation]],
+    classes: int,
+    image_size: tuple[int, int],
+    rounds: int,
+) -> CostReport:
+    """Measure everything, interleaved, in this process; nothing else should run meanwhile.
+
+    Args:
+        trainings: key -> configuration; they share batch, crop and device.
+        rows: row name -> (key of its training, evaluation rule).
+        classes: number of classes.
+        image_size: height and width of an evaluated image.
+        rounds: timing rounds.
+    """
+    first = next(iter(trainings.values()))
+    torch.set_num_threads(first.threads)
+    precision = choose_precision(first.precision, torch.device(first.device))
+    built = {
+        key: Training(config, build_for(config, classes).to(precision.device), precision)
+        for key, config in trainings.items()
+    }
+    batch = _random_batch(first, classes)
+    steps = {key: _step(training, batch) for key, training in built.items()}
+    image = torch.randn(1, 3, *image_size, device=precision.device)
+    passes = {
+        name: _inference(_ruled(built[key].model, rule), image, rule, precision)
+        for name, (key, rule) in rows.items()
+    }
+    step_times = interleaved_medians(steps, rounds, precision.device)
+    pass_times = interleaved_medians(passes, rounds, precision.device)
+    crop = first.augment.crop
+    return CostReport(
+        trainings={
+            key: TrainingCost(
+                gmacs=count_gmacs(training.model, crop, training.config.train_scales, precision),
+                article_gmacs=count_article(training.config, precision),
+                minibatch=step_times[key],
+                peak_mib=peak_mib(steps[key], precision.device),
+                parameters=sum(p.numel() for p in training.model.parameters()),
+            )
+            for key, training in built.items()
+        },
+        evaluations={
+            name: EvaluationCost(
+                gmacs=count_gmacs(
+                    _ruled(built[key].model, rule), image_size, rule.scales, precision
+                ),
+                seconds=pass_times[name],
+            )
+            for name, (key, rule) in rows.items()
+        },
+        device=precision.device.type,
+        precision=precision.name,
+        batch_size=first.optim.batch_size,
+        crop=crop,
+        threads=first.threads,
+        rounds=rounds,
+    )
+
+
+def interleaved_medians(
+    actions: Mapping[str, Callable[[], object]], rounds: int, device: torch.device
+) -> dict[str, float]:
+    """Median seconds of each action over rounds that run all of them in turn, after a warm-up."""
+    times: dict[str, list[float]] = {name: [] for name in actions}
+    for turn in range(rounds + 2):
+        for name, action in actions.items():
+            _synchronise(device)
+            start = perf_counter()
+            action()
+            _synchronise(device)
+            if turn >= 2:
+                times[name].append(perf_counter() - start)
+    return {name: median(values) for name, values in times.items()}
+
+
+def peak_mib(action: Callable[[], object], device: torch.device) -> float:
+    """Highest sum of live tensors that an action allocates, in MiB."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        before = torch.cuda.memory_allocated(device)
+        action()
+        return (torch.cuda.max_memory_allocated(device) - before) / 2**20
+    from torch.profiler import ProfilerActivity, profile
+
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True, acc_events=True) as prof:
+        action()
+    live = peak = 0
+    for event in sorted(prof.events(), key=lambda event: event.time_range.start):
+        if event.name == "[memory]":
+            live += event.cpu_memory_usage
+            peak = max(peak, live)
+    return peak / 2**20
+
+
+def _random_batch(config: TrainingConfig, classes: int) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    shape = (config.optim.batch_size, *config.augment.crop)
+    images = torch.randint(0, 256, (shape[0], 3, *shape[1:]), generator=generator)
+    return images.to(torch.uint8), torch.randint(0, classes, shape, generator=generator)
+
+
+def _step(training: Training, batch: tuple[Tensor, Tensor]) -> Callable[[], object]:
+    return lambda: training.run_step(batch)
+
+
+def _ruled(model: Strategy, rule: Evaluation) -> Strategy:
+    return AvgPool(model.segmenter) if rule.strategy == "avgpool" else model
+
+
+def _inference(
+    model: Strategy, image: Tensor, rule: Evaluation, precision: Precision
+) -> Callable[[], object]:
+    def run() -> None:
+        model.eval()
+        with torch.inference_mode(), precision.autocast():
+            model(image, rule.scales)
+
+    return run
+
+
+def _synchronise(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

@@ -1,0 +1,159 @@
+"""Data sets: one item contract, one table of names, and the checks that all of them share.
+
+from bench.datasets import open_dataset
+train = open_dataset("streets", "train")
+sample = train[0]  # image H W 3 uint8, label H W uint8, id
+"""
+
+import hashlib
+import inspect
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from bench.errors import BenchError
+
+IGNORE_INDEX = 255
+"""Label value of pixels that count neither in a loss nor in a metric."""
+
+Array = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One labelled image.
+
+    Attributes:
+        image: H W 3 uint8, RGB.
+        label: H W uint8, train ids in [0, number of classes) or `IGNORE_INDEX`.
+        id: Name of the sample inside its data set, such as "val/0001TP_006690".
+    """
+
+    image: Array
+    label: Array
+    id: str
+
+
+class SegmentationDataset(Protocol):
+    """What every data set offers; train ids index `classes` and `colors`.
+
+    Attributes:
+        name: Key in `DATASETS`.
+        split: Which part of the data this is.
+        classes: Class names in train-id order.
+        colors: RGB of each class for pictures.
+        thin: Names of the classes reported as thin structures.
+    """
+
+    name: str
+    split: str
+    classes: tuple[str, ...]
+    colors: tuple[tuple[int, int, int], ...]
+    thin: tuple[str, ...]
+
+    def __len__(self) -> int:
+        """Number of samples."""
+
+    def __getitem__(self, index: int) -> Sample:
+        """Sample `index`, read or drawn now; nothing is cached."""
+
+    def fingerprint(self) -> str:
+        """Short hash of what the data is, cheap to compute."""
+
+
+def check_choice(what: str, value: str, allowed: Iterable[str]) -> None:
+    """Raises `BenchError` with the choices unless `value` is one of them."""
+    allowed = tuple(allowed)
+    if value not in allowed:
+        raise BenchError(f"unknown {what} {value!r}: choose one of {', '.join(allowed)}")
+
+
+def check_label(label: Array, num_classes: int, source: Path | str) -> None:
+    """Raises `BenchError` naming `source` if a label value is neither a class nor ignored."""
+    wrong = label[(label >= num_classes) & (label != IGNORE_INDEX)]
+    if wrong.size:
+        raise BenchError(
+            f"{source}: label id {wrong[0]} is out of range: allowed are 0 to {num_classes - 1} "
+            f"and {IGNORE_INDEX} (ignored); map the labels to train ids"
+        )
+
+
+def coarsen(label: Array, radius: int | None = None) -> Array:
+    """What a hurried annotator would leave of a fine label: shrunken areas, no small things.
+
+    A pixel keeps its class if the whole square of side 2 radius + 1 around it, as far as it lies
+    in the image, has that class; any other is ignored. So areas shrink by `radius` from their
+    borders with straight edges, and what is narrower than the square is missed.
+
+    Args:
+        label: H W uint8.
+        radius: In pixels; by default a fortieth of the height, at least 1.
+
+    Returns:
+        H W uint8, equal to `label` or `IGNORE_INDEX`.
+    """
+    radius = max(1, label.shape[0] // 40) if radius is None else radius
+    low, high = label, label
+    for axis in (0, 1):
+        pad = [(radius, radius) if i == axis else (0, 0) for i in (0, 1)]
+        low, high = np.pad(low, pad, mode="edge"), np.pad(high, pad, mode="edge")
+        size = label.shape[axis]
+        low = np.min([low.take(range(i, i + size), axis) for i in range(2 * radius + 1)], axis=0)
+        high = np.max([high.take(range(i, i + size), axis) for i in range(2 * radius + 1)], axis=0)
+    return np.where(low == high, label, IGNORE_INDEX).astype(np.uint8)
+
+
+def digest(*parts: object) -> str:
+    """Sixteen hex digits that identify the printed form of `parts`."""
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+
+
+def _streets(split: str, root: Path | None, **options: Any) -> SegmentationDataset:
+    from bench.datasets.streets import Streets
+
+    if root is not None:
+        raise BenchError(f"streets is drawn, not read: leave out --data-root {root}")
+    return _construct(Streets, "streets", split, **options)
+
+
+def _camvid(split: str, root: Path | None, **options: Any) -> SegmentationDataset:
+    from bench.datasets.camvid import CamVid
+
+    if root is None:
+        raise BenchError("camvid is read from disk: pass its folder with --data-root PATH")
+    return _construct(CamVid, "camvid", split, root=root, **options)
+
+
+def _construct(
+    factory: Callable[..., SegmentationDataset], name: str, split: str, **options: Any
+) -> SegmentationDataset:
+    allowed = [key for key in inspect.signature(factory).parameters if key != "split"]
+    for key in options:
+        check_choice(f"option of data set {name}", key, allowed)
+    return factory(split, **options)
+
+
+DATASETS: dict[str, Callable[..., SegmentationDataset]] = {"streets": _streets, "camvid": _camvid}
+"""Data set name to its opener, called as `opener(split, root, **options)`."""
+
+
+def open_dataset(
+    name: str, split: str, root: Path | None = None, **options: Any
+) -> SegmentationDataset:
+    """Opens one split of a data set, checking names and folders but reading no pixel.
+
+    Args:
+        name: Key of `DATASETS`.
+        split: A split of that data set, such as "train" or "val".
+        root: Folder of a data set that is read from disk; None for a drawn one.
+        **options: Further arguments of the data set, such as `count` and `size` of streets.
+
+    Raises:
+        BenchError: Unknown name, split or option; a missing, empty or incomplete folder.
+    """
+    check_choice("data set", name, DATASETS)
+    return DATASETS[name](split, root, **options)

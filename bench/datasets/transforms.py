@@ -1,0 +1,129 @@
+"""Random crops for training, image and label together, and the normalisation of a batch."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torchvision.transforms import InterpolationMode
+from torchvision.transforms.v2 import functional as tv
+
+from bench.datasets import IGNORE_INDEX, Array
+
+MEAN = (123.675, 116.28, 103.53)
+"""Mean of ImageNet's channels on the scale of uint8; the standard deviations below too."""
+STD = (58.395, 57.12, 57.375)
+
+
+@dataclass(frozen=True)
+class TrainTransform:
+    """Random scale, crop, flip, colour jitter and blur.
+
+    Attributes:
+        crop: Height and width of the result.
+        scale: Range of the enlargement, drawn uniformly.
+        flip: Chance of a left-right flip.
+        color_jitter: Brightness, contrast and saturation are each multiplied by a number drawn
+            from 1 +- this.
+        blur: Chance of a Gaussian blur with a sigma of 0.2 to 1.2 pixels.
+    """
+
+    crop: tuple[int, int]
+    scale: tuple[float, float] = (0.5, 2.0)
+    flip: float = 0.5
+    color_jitter: float = 0.25
+    blur: float = 0.2
+
+    def __call__(
+        self,
+        image: Array,
+        label: Array,
+        generator: np.random.Generator,
+        center: tuple[int, int] | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Cuts one crop; every random choice comes from `generator`.
+
+        The window that becomes the crop is cut first and only that is resized. What it sees
+        outside the image is filled with ImageNet's mean colour and `IGNORE_INDEX`.
+
+        Args:
+            image: H W 3 uint8.
+            label: H W uint8.
+            generator: Source of randomness.
+            center: Row and column of a pixel that the crop shall show, anywhere in it.
+
+        Returns:
+            The crop, 3 h w uint8, and its label, h w int64.
+        """
+        factor = generator.uniform(*self.scale)
+        size = [max(1, round(side / factor)) for side in self.crop]
+        top, left = (
+            _offset(
+                label.shape[axis], size[axis], None if center is None else center[axis], generator
+            )
+            for axis in (0, 1)
+        )
+        rows, columns = np.arange(top, top + size[0]), np.arange(left, left + size[1])
+        pixels = torch.from_numpy(_cut(image, rows, columns, np.array(MEAN).round()))
+        ids = _cut(
+            label,
+            rows[_nearest(size[0], self.crop[0])],
+            columns[_nearest(size[1], self.crop[1])],
+            IGNORE_INDEX,
+        )
+        picture = tv.resize(
+            pixels.permute(2, 0, 1), list(self.crop), InterpolationMode.BILINEAR, antialias=True
+        )
+        target = torch.from_numpy(ids.astype(np.int64))
+        if generator.random() < self.flip:
+            picture, target = picture.flip(-1), target.flip(-1)
+        return self._recolor(picture, generator).contiguous(), target.contiguous()
+
+    def _recolor(self, picture: Tensor, generator: np.random.Generator) -> Tensor:
+        if self.color_jitter:
+            for adjust in (tv.adjust_brightness, tv.adjust_contrast, tv.adjust_saturation):
+                strength = generator.uniform(1 - self.color_jitter, 1 + self.color_jitter)
+                picture = adjust(picture, strength)
+        if generator.random() < self.blur:
+            picture = tv.gaussian_blur(picture, [5, 5], [generator.uniform(0.2, 1.2)])
+        return picture
+
+
+def normalize(images: Tensor) -> Tensor:
+    """Images, N 3 H W uint8, as float32 with ImageNet's mean 0 and standard deviation 1."""
+    mean, std = (images.new_tensor(v, dtype=torch.float32).view(1, 3, 1, 1) for v in (MEAN, STD))
+    return (images.float() - mean) / std
+
+
+def _offset(length: int, window: int, center: int | None, generator: np.random.Generator) -> int:
+    """First pixel of a window on one axis: inside the image where it fits, else covering it."""
+    low, high = min(0, length - window), max(0, length - window)
+    if center is None:
+        return int(generator.integers(low, high + 1))
+    return int(np.clip(center - generator.integers(window), low, high))
+
+
+def _nearest(source: int, target: int) -> npt.NDArray[np.int64]:
+    """For each of `target` pixels, the one of `source` pixels under its centre."""
+    return (2 * np.arange(target) + 1) * source // (2 * target)
+
+
+def _cut(
+    array: Array,
+    rows: npt.NDArray[np.int64],
+    columns: npt.NDArray[np.int64],
+    fill: npt.ArrayLike,
+) -> Array:
+    """The given rows and columns of H W or H W 3, filled where they are outside."""
+    height, width = array.shape[:2]
+    i = np.flatnonzero((rows >= 0) & (rows < height))
+    j = np.flatnonzero((columns >= 0) & (columns < width))
+    inside: Array = array[rows[i]][:, columns[j]]
+    if inside.shape[:2] == (rows.size, columns.size):
+        return inside
+    out = np.empty((rows.size, columns.size, *array.shape[2:]), np.uint8)
+    out[...] = fill
+    if i.size and j.size:
+        out[i[0] : i[-1] + 1, j[0] : j[-1] + 1] = inside
+    return out

@@ -1,0 +1,215 @@
+"""Train one network: batches, schedule, seeds, mixed precision, checkpoints that continue exactly.
+
+A training is a pure function of its configuration: batches depend on (seed, step) alone, and a
+checkpoint holds everything else, so one that was killed and continued ends in the same weights.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import LRScheduler, OneCycleLR, PolynomialLR
+from torch.utils.data import DataLoader
+
+from bench.config import OptimConfig, Runtime, TrainingConfig
+from bench.datasets import SegmentationDataset
+from bench.datasets.sampling import ClassCenters, ClassUniformSampler, CropDataset
+from bench.datasets.transforms import TrainTransform, normalize
+from bench.errors import BenchError
+from models.losses import segmentation_loss
+from models.precision import Precision
+
+Batch = tuple[Tensor, Tensor]
+
+CACHED_IMAGES = 1000
+"""Training sets of up to this many images are kept decoded in memory."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a trial is.
+
+    Attributes:
+        phase: ``train`` or the name of the evaluation that runs.
+        step: optimiser steps, or images, done in this phase.
+        steps: all of them.
+        metrics: values of this step: loss, lr, val_miou, seconds.
+    """
+
+    phase: str
+    step: int
+    steps: int
+    metrics: dict[str, float]
+
+
+def load_batches(
+    dataset: SegmentationDataset, config: TrainingConfig, runtime: Runtime, start: int
+) -> DataLoader[Batch]:
+    """The training's batches from step ``start`` on."""
+    augment = config.augment
+    transform = TrainTransform(
+        augment.crop, augment.scale, augment.flip, augment.color_jitter, augment.blur
+    )
+    crops = CropDataset(dataset, transform, cache=len(dataset) <= CACHED_IMAGES)
+    labels = (crops.sample(index).label for index in range(len(dataset)))
+    sampler = ClassUniformSampler(
+        ClassCenters.of(labels),
+        config.optim.batch_size,
+        config.optim.steps,
+        seed=config.seed,
+        start=start,
+        class_uniform=augment.class_uniform,
+    )
+    return DataLoader(
+        crops,
+        batch_sampler=sampler,
+        num_workers=runtime.loader_workers,
+        pin_memory=config.device == "cuda",
+    )
+
+
+class Training:
+    """A training in progress: model, optimiser, schedule, loss scaling and step count."""
+
+    def __init__(self, config: TrainingConfig, model: nn.Module, precision: Precision) -> None:
+        self.config = config
+        self.model = model
+        self.precision = precision
+        self.optimizer = make_optimizer(config.optim, model)
+        self.scheduler = make_scheduler(config.optim, self.optimizer)
+        self.scaler = precision.scaler()
+        self.step = 0
+        self.seconds = 0.0
+
+    def run_step(self, batch: Batch) -> Tensor:
+        """One optimiser step on B x 3 x H W uint8 images and B x H x W labels; the loss."""
+        device = self.precision.device
+        images = normalize(batch[0].to(device, non_blocking=True))
+        labels = batch[1].to(device, non_blocking=True)
+        self.model.train()
+        with self.precision.autocast():
+            prediction = self.model(
+                images.contiguous(memory_format=torch.channels_last), self.config.train_scales
+            )
+        loss = segmentation_loss(
+            prediction,
+            labels,
+            loss=self.config.loss.name,
+            scale_weight=self.config.loss.scale_weight,
+            aux_weight=self.config.loss.aux_weight,
+        )
+        self.optimizer.zero_grad(set_to_none=True)
+        self.scaler.scale(loss).backward()
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        return loss.detach()
+
+    def save(self, path: Path) -> None:
+        """Write everything that an exact continuation needs."""
+        rng = {"cpu": torch.get_rng_state()}
+        if self.precision.device.type == "cuda":
+            rng["cuda"] = torch.cuda.get_rng_state()
+        torch.save(
+            {
+                "step": self.step,
+                "seconds": self.seconds,
+                "model": self.model.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "scheduler": self.scheduler.state_dict(),
+                "scaler": self.scaler.state_dict(),
+                "rng": rng,
+            },
+            path,
+        )
+
+    def load(self, path: Path) -> None:
+        """Continue from a checkpoint written by ``save``.
+
+        Raises:
+            BenchError: the file is damaged or belongs to another network.
+        """
+        try:
+            state: dict[str, Any] = torch.load(
+                path, map_location=self.precision.device, weights_only=True
+            )
+            self.model.load_state_dict(state["model"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.scheduler.load_state_dict(state["scheduler"])
+            self.scaler.load_state_dict(state["scaler"])
+        except Exception as error:
+            raise BenchError(
+                f"checkpoint {path} can't be continued ({type(error).__name__}): "
+                "delete it or run with --fresh"
+            ) from error
+        self.step, self.seconds = state["step"], state["seconds"]
+        torch.set_rng_state(state["rng"]["cpu"].cpu())
+        if "cuda" in state["rng"]:
+            torch.cuda.set_rng_state(state["rng"]["cuda"].cpu())
+
+    def run(
+        self,
+        batches: Iterable[Batch],
+        *,
+        report: Callable[[Progress], None],
+        save: Callable[[], None],
+        checkpoint_seconds: float,
+        validate: Callable[[], float],
+        val_steps: frozenset[int],
+    ) -> None:
+        """Train to the last step.
+
+        Args:
+            batches: batches from the current step on.
+            report: called every two percent of the steps with mean loss and learning rate.
+            save: called when ``checkpoint_seconds`` have passed, and at the end.
+            checkpoint_seconds: time between checkpoints.
+            validate: mean IoU on validation images.
+            val_steps: steps after which ``validate`` is called.
+        """
+        steps = self.config.optim.steps
+        log_every = max(1, min(50, steps // 50))
+        losses: list[Tensor] = []
+        saved = started = monotonic()
+        before = self.seconds
+        for batch in batches:
+            losses.append(self.run_step(batch))
+            self.scheduler.step()
+            self.step += 1
+            metrics: dict[str, float] = {}
+            if self.step in val_steps:
+                metrics["val_miou"] = validate()
+            if self.step % log_every == 0 or self.step == steps or metrics:
+                metrics["loss"] = float(torch.stack(losses).mean())
+                metrics["lr"] = self.optimizer.param_groups[0]["lr"]
+                self.seconds = before + monotonic() - started
+                metrics["seconds"] = self.seconds
+                losses.clear()
+                report(Progress("train", self.step, steps, metrics))
+                if monotonic() - saved > checkpoint_seconds and self.step < steps:
+                    save()
+                    saved = monotonic()
+        self.seconds = before + monotonic() - started
+        save()
+
+
+def make_optimizer(config: OptimConfig, model: nn.Module) -> torch.optim.Optimizer:
+    """SGD with momentum, or AdamW; weight decay on all weights."""
+    if config.name == "sgd":
+        return torch.optim.SGD(
+            model.parameters(),
+            lr=config.lr,
+            momentum=config.momentum,
+            weight_decay=config.weight_decay,
+        )
+    return torch.optim.AdamW(model.parameters(), lr=config.lr, weight_decay=config.weight_decay)
+
+
+def make_scheduler(config: OptimConfig, optimizer: torch.optim.Optimizer) -> LRScheduler:
+    """Polynomial decay, or one cycle: up over the first 30 % of the steps, down over the rest."""
+    if config.schedule == "poly":
+        return PolynomialLR(optimizer, config.steps, config.power)
+    return OneCycleLR(optimizer, config.lr, config.steps + 1, cycle_momentum=False)
