@@ -13,14 +13,13 @@ import os
 import platform
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from shutil import copytree
 
 import numpy as np
 import torch
 from PIL import Image
 
 from bench.config import Evaluation, Runtime, TrainingConfig
-from bench.datasets import SegmentationDataset, open_dataset
+from bench.datasets import SegmentationDataset, open_split
 from bench.errors import BenchError
 from bench.evaluate import EvalResult, Picture, evaluate, take_picture, telling_images
 from bench.metrics import mean_iou
@@ -41,7 +40,6 @@ def run_trial(
     runtime: Runtime,
     folder: Path,
     *,
-    resume: Path | None = None,
     report: Report = lambda progress: None,
     on_checkpoint: Callable[[], None] = lambda: None,
 ) -> None:
@@ -51,8 +49,7 @@ def run_trial(
         config: the training.
         evaluations: strategies and eval scales that the finished network is evaluated with.
         runtime: resources and folders.
-        folder: where results go; created.
-        resume: folder of an earlier attempt; what it holds is not done again.
+        folder: where results go; what it holds of an earlier attempt is not done again.
         report: called with the progress every few seconds.
         on_checkpoint: called when ``folder`` holds a new checkpoint.
 
@@ -60,12 +57,10 @@ def run_trial(
         BenchError: bad data, or a checkpoint that can't be continued.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    if resume is not None:
-        copytree(resume, folder, dirs_exist_ok=True)
     torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
     precision = choose_precision(config.precision, torch.device(config.device))
-    training_set = open_split(config, runtime, config.data.split)
+    training_set = open_split(config.data, config.data.split, runtime.data_root)
     model = build_network(config, len(training_set.classes)).to(precision.device)
     if (folder / "model.pt").exists():
         load_weights(model, folder / "model.pt")
@@ -92,7 +87,7 @@ def _train(
     config, steps = training.config, training.config.optim.steps
     if (folder / "training.pt").exists():
         training.load(folder / "training.pt")
-    validation_set = open_split(config, runtime, "val")
+    validation_set = open_split(config.data, "val", runtime.data_root)
 
     def validate() -> float:
         result = evaluate(
@@ -117,17 +112,6 @@ def _train(
         validate=validate,
         val_steps=frozenset(steps * (i + 1) // points for i in range(points)),
     )
-
-
-def open_split(config: TrainingConfig, runtime: Runtime, split: str) -> SegmentationDataset:
-    """The data set of a configuration, at one of its splits."""
-    data = config.data
-    options: dict[str, object] = {}
-    if data.scene_size is not None:
-        options["size"] = data.scene_size
-    if data.train_images is not None and split == data.split:
-        options["count"] = data.train_images
-    return open_dataset(data.dataset, split, runtime.data_root, **options)
 
 
 def build_network(config: TrainingConfig, classes: int) -> Strategy:
@@ -200,7 +184,7 @@ def _evaluate(
     report: Report,
 ) -> None:
     ruled = apply_rule(model, evaluation.strategy)
-    dataset = open_split(config, runtime, evaluation.split)
+    dataset = open_split(config.data, evaluation.split, runtime.data_root)
 
     def on_image(done: int, total: int) -> None:
         if done % EVALUATION_REPORT == 0 or done == total:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 
+from models.checkpoint import import_trunk
 from models.decoders import DECODERS
 from models.multiscale import AvgPool, Explicit, Hierarchical, Single, Strategy
 from models.segmenter import AttentionHead, Segmenter
@@ -28,7 +29,7 @@ def build_model(
     output_stride: int = 8,
     width: int = 256,
     rates: tuple[int, ...] | None = None,
-    pretrained: bool | Path | None = None,
+    pretrained: bool | str | Path | None = None,
 ) -> Strategy:
     """Build a network for one strategy, channels-last.
 
@@ -38,10 +39,10 @@ def build_model(
         strategy: a name in ``STRATEGIES``.
         classes: number of classes K.
         train_scales: the scales that ``explicit`` is bound to; the others do not read it.
-        output_stride: stride of the trunk's last map, 8 or 16.
+        output_stride: stride of the trunk's deep map, 8 or 16; HRNet's is always 4.
         width: channels of the decoder and of the attention head.
         rates: ASPP dilation rates; ``None`` takes the published ones for the output stride.
-        pretrained: ``True`` for timm's own ImageNet weights, or a file of them.
+        pretrained: ``True`` for timm's own ImageNet weights, or a released file of them.
 
     Raises:
         ValueError: an unknown name; the message lists the known ones.
@@ -54,13 +55,17 @@ def build_model(
         if name not in table:
             raise ValueError(f"unknown {kind} {name!r}; known: {', '.join(table)}")
     trunk_module = TRUNKS[trunk](output_stride, pretrained is True)
+    trunk_module.name = trunk
     decoder_module = DECODERS[decoder](trunk_module, classes, width, rates)
-    trunk_module.name, decoder_module.name = trunk, decoder
+    decoder_module.name = decoder
+    if isinstance(pretrained, str | Path):
+        import_trunk(trunk_module, pretrained)
     attention = None
     if strategy == "hierarchical":
         attention = AttentionHead(decoder_module.features_channels, width)
     segmenter = Segmenter(trunk_module, decoder_module, attention)
-    model = (
-        Explicit(segmenter, train_scales) if strategy == "explicit" else STRATEGIES[strategy](segmenter)
-    )
+    if strategy == "explicit":
+        model: Strategy = Explicit(segmenter, train_scales)
+    else:
+        model = STRATEGIES[strategy](segmenter)
     return model.to(memory_format=torch.channels_last)

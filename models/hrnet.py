@@ -7,7 +7,6 @@ bilinearly, to sizes of any parity.
 Letters: B batch, C channels, H W height and width.
 """
 
-import timm
 import torch
 from torch import Tensor, nn
 
@@ -22,17 +21,21 @@ class Bottleneck(nn.Module):
 
     def __init__(self, in_channels: int, width: int) -> None:
         super().__init__()
-        self.convs = nn.Sequential(
-            conv_bn_relu(in_channels, width, 1),
-            conv_bn_relu(width, width),
-            conv_bn_relu(width, 4 * width, 1)[:2],
-        )
-        self.skip: nn.Module = nn.Identity()
-        if in_channels != 4 * width:
-            self.skip = conv_bn_relu(in_channels, 4 * width, 1)[:2]
+        out_channels = 4 * width
+        self.conv1 = nn.Conv2d(in_channels, width, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(width)
+        self.conv3 = nn.Conv2d(width, out_channels, 1, bias=False)
+        self.bn3 = nn.BatchNorm2d(out_channels)
+        self.downsample: nn.Module = nn.Identity()
+        if in_channels != out_channels:
+            self.downsample = conv_bn_relu(in_channels, out_channels, 1)[:2]
 
     def forward(self, x: Tensor) -> Tensor:
-        return (self.convs(x) + self.skip(x)).relu_()
+        y = self.bn1(self.conv1(x)).relu_()
+        y = self.bn2(self.conv2(y)).relu_()
+        return (self.bn3(self.conv3(y)) + self.downsample(x)).relu_()
 
 
 class BasicBlock(nn.Module):
@@ -40,10 +43,14 @@ class BasicBlock(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.convs = nn.Sequential(conv_bn_relu(width, width), conv_bn_relu(width, width)[:2])
+        self.conv1 = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(width)
 
     def forward(self, x: Tensor) -> Tensor:
-        return (self.convs(x) + x).relu_()
+        y = self.bn1(self.conv1(x)).relu_()
+        return (self.bn2(self.conv2(y)) + x).relu_()
 
 
 def _downsample(width: int, out_channels: int, steps: int) -> nn.Sequential:
@@ -62,7 +69,7 @@ class Module(nn.Module):
         self.branches = nn.ModuleList(
             nn.Sequential(*(BasicBlock(width) for _ in range(4))) for width in WIDTHS[:branches]
         )
-        self.fuse = nn.ModuleList(
+        self.fuse_layers = nn.ModuleList(
             nn.ModuleList(self._path(source, target) for source in range(branches))
             for target in range(branches)
         )
@@ -79,7 +86,7 @@ class Module(nn.Module):
         maps = [branch(x) for branch, x in zip(self.branches, maps, strict=True)]
         sizes = [x.shape[-2:] for x in maps]
         fused = []
-        for size, paths in zip(sizes, self.fuse, strict=True):
+        for size, paths in zip(sizes, self.fuse_layers, strict=True):
             total = resize(paths[0](maps[0]), size)
             for path, x in zip(paths[1:], maps[1:], strict=True):
                 total = total + resize(path(x), size)
@@ -90,16 +97,13 @@ class Module(nn.Module):
 class HRNet(Trunk):
     """HRNet-W48: fine map is the first branch, middle the second, deep all four at stride 4.
 
-    Args:
-        output_stride: 4, the only one it has.
-        pretrained: fetch timm's ImageNet weights.
+    Its output stride is always 4.
     """
 
-    def __init__(self, output_stride: int = 4, pretrained: bool = False) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        if output_stride != 4:
-            raise ValueError(f"trunk 'hrnet_w48' has output stride 4, not {output_stride}")
-        self.stem = nn.Sequential(conv_bn_relu(3, 64, stride=2), conv_bn_relu(64, 64, stride=2))
+        self.conv1 = conv_bn_relu(3, 64, stride=2)
+        self.conv2 = conv_bn_relu(64, 64, stride=2)
         self.layer1 = nn.Sequential(Bottleneck(64, 64), *(Bottleneck(256, 64) for _ in range(3)))
         self.transition1 = nn.ModuleList(
             [conv_bn_relu(256, WIDTHS[0]), conv_bn_relu(256, WIDTHS[1], stride=2)]
@@ -114,7 +118,7 @@ class HRNet(Trunk):
         initialise(self)
 
     def forward(self, image_B3HW: Tensor) -> list[Tensor]:
-        x = self.layer1(self.stem(image_B3HW))
+        x = self.layer1(self.conv2(self.conv1(image_B3HW)))
         maps = self.stage2([transition(x) for transition in self.transition1])
         maps = self.stage3([*maps, self.transition2(maps[-1])])
         maps = self.stage4([*maps, self.transition3(maps[-1])])

@@ -109,9 +109,9 @@ class Explicit(Strategy):
         channels = segmenter.decoder.features_channels * len(self.train_scales)
         width = max(16, segmenter.decoder.features_channels * 512 // 304 // 16 * 16)
         self.attention = nn.Sequential(
-            nn.Conv2d(channels, width, 3, padding=1),
+            nn.Conv2d(channels, width, 3, padding=1, bias=False),
             nn.ReLU(inplace=True),
-            nn.Conv2d(width, len(self.train_scales), 1),
+            nn.Conv2d(width, len(self.train_scales), 1, bias=False),
         )
         initialise(self.attention)
 

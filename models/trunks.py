@@ -12,6 +12,7 @@ import timm
 import torch
 from torch import Tensor, nn
 
+from models.checkpoint import import_trunk
 from models.contracts import Trunk
 from models.hrnet import HRNet
 from models.layers import conv_bn_relu, initialise
@@ -75,6 +76,15 @@ def efficientnet_lite0(output_stride: int, pretrained: bool = False) -> Trunk:
     return TimmTrunk("tf_efficientnet_lite0", output_stride, pretrained)
 
 
+def hrnet_w48(output_stride: int, pretrained: bool = False) -> Trunk:
+    """HRNet-W48, whose output stride is 4 whatever is asked; see ``models.hrnet``."""
+    trunk = HRNet()
+    if pretrained:
+        trunk.name = "hrnet_w48"
+        import_trunk(trunk, timm.create_model("hrnet_w48", pretrained=True).state_dict())
+    return trunk
+
+
 class ResidualBlock(nn.Module):
     """Two 3 x 3 convolutions with batch norm and a skip connection (He et al., CVPR 2016)."""
 
@@ -129,7 +139,7 @@ TRUNKS: dict[str, Callable[[int, bool], Trunk]] = {
     "efficientnet_lite0": efficientnet_lite0,
     "efficientnet_b4": efficientnet_b4,
     "resnet50": resnet50,
-    "hrnet_w48": HRNet,
+    "hrnet_w48": hrnet_w48,
     "wider_resnet38": WiderResNet38,
     "xception71": Xception71,
 }

@@ -4,7 +4,9 @@ timm's network of that name is another one: here a block that begins with a ReLU
 ReLU's output to its skip connection, and the second block keeps its resolution.
 """
 
+from collections import OrderedDict
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -50,19 +52,14 @@ class Block(nn.Module):
     ) -> None:
         super().__init__()
         self.relu_first = relu_first
-        self.convs = nn.ModuleList()
-        self.norms = nn.ModuleList()
-        for i in range(len(channels) - 1):
+        self.convs = nn.Sequential()
+        for i, (width, out) in enumerate(pairwise(channels)):
             last = i == len(channels) - 2
-            self.convs.append(
-                SeparableConv(
-                    channels[i],
-                    channels[i + 1],
-                    stride if last else 1,
-                    1 if last and stride > 1 else dilation,
-                )
-            )
-            self.norms.append(nn.BatchNorm2d(channels[i + 1]))
+            if i:
+                self.convs.append(nn.ReLU(inplace=True))
+            step, spread = (stride, 1) if last and stride > 1 else (1, dilation)
+            self.convs.append(SeparableConv(width, out, step, spread))
+            self.convs.append(nn.BatchNorm2d(out))
         self.skip: nn.Module = nn.Identity()
         if stride != 1 or channels[0] != channels[-1]:
             self.skip = nn.Sequential(
@@ -73,10 +70,7 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if self.relu_first:
             x = torch.relu(x)
-        y = x
-        for i, (conv, norm) in enumerate(zip(self.convs, self.norms, strict=True)):
-            y = norm(conv(torch.relu(y) if i else y))
-        return y + self.skip(x)
+        return self.convs(x) + self.skip(x)
 
 
 class Xception71(Trunk):
@@ -104,14 +98,19 @@ class Xception71(Trunk):
             nn.ReLU(inplace=True),
         )
         self.block1 = Block((64, 128, 128, 128), stride=2, relu_first=False)
-        self.blocks = nn.Sequential(
+        entry = [
             Block((128, 256, 256), relu_first=False),
             Block((256, 728, 728, 728), stride=2),
-            *(Block((728, 728, 728, 728), dilation=middle) for _ in range(16)),
-            Block((728, 728, 1024, 1024), stride=output_stride // 8, dilation=last[0]),
+        ]
+        middle_flow = [Block((728, 728, 728, 728), dilation=middle) for _ in range(16)]
+        final = Block((728, 728, 1024, 1024), stride=output_stride // 8, dilation=last[0])
+        self.blocks = nn.Sequential(
+            OrderedDict(
+                (f"block{i}", block) for i, block in enumerate([*entry, *middle_flow, final], 2)
+            )
         )
         self.exit = nn.Sequential()
-        for i, (width, out) in enumerate(((1024, 1536), (1536, 1536), (1536, 2048))):
+        for i, (width, out) in enumerate(pairwise((1024, 1536, 1536, 2048)), 3):
             self.exit.add_module(f"conv{i}", SeparableConv(width, out, dilation=last[1]))
             self.exit.add_module(f"bn{i}", nn.BatchNorm2d(out))
             self.exit.add_module(f"relu{i}", nn.ReLU(inplace=True))

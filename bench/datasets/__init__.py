@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from bench.config import DataConfig
 from bench.errors import BenchError
 
 IGNORE_INDEX = 255
@@ -157,3 +158,13 @@ def open_dataset(
     """
     check_choice("data set", name, DATASETS)
     return DATASETS[name](split, root, **options)
+
+
+def open_split(data: DataConfig, split: str, root: Path | None = None) -> SegmentationDataset:
+    """Opens a split of the data that a training is configured for."""
+    options: dict[str, Any] = {}
+    if data.scene_size is not None:
+        options["size"] = data.scene_size
+    if data.train_images is not None and split == data.split:
+        options["count"] = data.train_images
+    return open_dataset(data.dataset, split, root, **options)

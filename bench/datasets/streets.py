@@ -2,7 +2,7 @@
 
 A scene is a flat world in metres seen by a camera at the origin: x to the right, height up, z
 ahead. Surfaces are painted from far to near into buffers that hold each pixel's surface and its
-place on that surface; one pass at the end turns them into colours. Only integers and + - * / are
+place on that surface; one pass at the end turns them into colours. Only integers and + - * / % are
 used on the way, so no mathematics library can change a bit.
 
 What makes it hard is in the constants below: poles and signs one to three pixels wide, large
@@ -301,7 +301,7 @@ class Canvas:
         k = self.x[window[1]] / np.float32(x)
         if not k.size:
             return
-        height: Floats = self.eye - self.y[window[0], None] / k
+        height = np.float32(self.eye) - self.y[window[0], None] / k
         self.fill(surface, window, self.focal / k, height, k, (height >= h0) & (height < h1), bars)
 
     def ground(self, surface: Surface, x0: float, x1: float, z0: float, z1: float) -> None:
@@ -328,7 +328,7 @@ class Canvas:
     def render(self, dice: Dice) -> Array:
         """The picture, H W 3 uint8: texture and colour of each surface, light, haze and noise."""
         height, width = self.label.shape
-        label, texture, texels, shift, dark, light = (
+        _, texture, texels, shift, dark, light = (
             np.array(column, np.float32) for column in zip(*self.surfaces, strict=True)
         )
         surface = self.surface

@@ -1,0 +1,191 @@
+"""From a sweep to distinct trainings: what must run, what is reused, and how long it takes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench.config import Evaluation, Runtime, TrainingConfig
+from bench.datasets import open_split
+from bench.errors import BenchError, readable_validation
+from sweeps.spec import Profile, Row, Sweep
+
+
+@dataclass
+class PlannedTraining:
+    """One distinct training and what is known of it.
+
+    Attributes:
+        identity: hash of everything that can change its result.
+        config: the training.
+        evaluations: the rules that its rows are evaluated by.
+        rows: names of the rows that share it.
+        state: ``new``, ``continue`` (from a checkpoint), ``evaluate`` (only that is missing)
+            or ``done``.
+        run_id: MLflow run of an earlier attempt.
+        resume: where an earlier attempt's checkpoint is.
+    """
+
+    identity: str
+    config: TrainingConfig
+    evaluations: list[Evaluation] = field(default_factory=list)
+    rows: list[str] = field(default_factory=list)
+    state: str = "new"
+    run_id: str | None = None
+    resume: str | None = None
+
+    @property
+    def label(self) -> str:
+        """For progress displays: strategy and seed."""
+        return f"{self.config.strategy} s{self.config.seed}"
+
+    @property
+    def relative_cost(self) -> float:
+        """Pixels that a step runs through the network, for ordering and estimates."""
+        config = self.config
+        pixels = config.augment.crop[0] * config.augment.crop[1] * config.optim.batch_size
+        return config.optim.steps * pixels * sum(scale**2 for scale in config.train_scales)
+
+
+@dataclass
+class Plan:
+    """A sweep made concrete: rows, seeds and distinct trainings.
+
+    Attributes:
+        sweep: the sweep.
+        profile_name: the profile's name.
+        profile: the profile, with command-line changes applied.
+        runtime: resources of a trial.
+        rows: the chosen rows, in the table's order.
+        seeds: the seeds that every row is trained with.
+        trainings: distinct trainings, the longest first.
+        fingerprints: split -> fingerprint of its data.
+    """
+
+    sweep: Sweep
+    profile_name: str
+    profile: Profile
+    runtime: Runtime
+    rows: list[Row]
+    seeds: list[int]
+    trainings: list[PlannedTraining]
+    fingerprints: dict[str, str]
+
+    def evaluation(self, row: Row) -> Evaluation:
+        """The rule by which a row is evaluated in this plan."""
+        return row_evaluation(row, self.profile)
+
+    def training_of(self, row: Row, seed: int) -> PlannedTraining:
+        """The training that a row needs for a seed."""
+        config = row.training.replace(seed=seed)
+        return next(training for training in self.trainings if training.config == config)
+
+    @property
+    def pending(self) -> list[PlannedTraining]:
+        """What is left to do, the longest first."""
+        return [training for training in self.trainings if training.state != "done"]
+
+
+def row_evaluation(row: Row, profile: Profile) -> Evaluation:
+    """The rule by which a row is evaluated under a profile."""
+    return Evaluation(
+        strategy=row.strategy,
+        scales=row.eval_scales,
+        split=profile.split,
+        images=profile.eval_images,
+    )
+
+
+def choose_profile(sweep: Sweep, name: str | None) -> tuple[str, Profile]:
+    """A profile by name; the sweep's first by default."""
+    chosen = name or next(iter(sweep.profiles))
+    if chosen not in sweep.profiles:
+        raise BenchError(
+            f"sweep {sweep.name} has no profile {chosen!r}; known: {', '.join(sweep.profiles)}"
+        )
+    return chosen, sweep.profiles[chosen]
+
+
+def choose_rows(sweep: Sweep, base: TrainingConfig, names: Sequence[str] | None) -> list[Row]:
+    """The sweep's rows over a base configuration, or those named.
+
+    Raises:
+        BenchError: a row that is not valid, names that are not unique, or an unknown name.
+    """
+    with readable_validation(f"sweep {sweep.name}"):
+        rows = sweep.rows(base)
+    known = [row.name for row in rows]
+    if len(set(known)) != len(known):
+        raise BenchError(f"sweep {sweep.name}: row names must be unique, not {', '.join(known)}")
+    if names is None:
+        return rows
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise BenchError(
+            f"sweep {sweep.name} has no row {unknown[0]!r}; known: {', '.join(known)}"
+        )
+    return [row for row in rows if row.name in names]
+
+
+def make_plan(
+    sweep: Sweep,
+    *,
+    profile: str | None = None,
+    rows: Sequence[str] | None = None,
+    seeds: int | None = None,
+    device: str = "cpu",
+    data_root: Path | None = None,
+) -> Plan:
+    """Expand a sweep; everything that is wrong with it fails here, before any work.
+
+    Args:
+        sweep: the sweep.
+        profile: name of one of its profiles; the first by default.
+        rows: names of the rows to run; all by default.
+        seeds: number of seeds; the profile's by default.
+        device: ``cpu`` or ``cuda``.
+        data_root: folder of the data set.
+
+    Raises:
+        BenchError: an unknown name, an invalid row, or a data set that is not there.
+    """
+    name, chosen = choose_profile(sweep, profile)
+    runtime = chosen.runtime.replace(data_root=data_root)
+    if device == "cpu":
+        runtime = runtime.replace(gpus=0)
+    base = chosen.base.replace(
+        device=device, precision=resolve_precision(chosen.base.precision, device)
+    )
+    selected = choose_rows(sweep, base, rows)
+    fingerprints = _fingerprints(base, chosen.split, data_root)
+    numbers = [base.seed + i for i in range(seeds or chosen.seeds)]
+    trainings: dict[str, PlannedTraining] = {}
+    for row in selected:
+        for seed in numbers:
+            config = row.training.replace(seed=seed)
+            identity = config.identity(fingerprints[config.data.split])
+            planned = trainings.setdefault(identity, PlannedTraining(identity, config))
+            evaluation = row_evaluation(row, chosen)
+            if evaluation not in planned.evaluations:
+                planned.evaluations.append(evaluation)
+            if row.name not in planned.rows:
+                planned.rows.append(row.name)
+    ordered = sorted(trainings.values(), key=lambda t: (t.config.seed, -t.relative_cost))
+    return Plan(sweep, name, chosen, runtime, selected, numbers, ordered, fingerprints)
+
+
+def resolve_precision(requested: str, device: str) -> str:
+    """The dtype's name that ``auto`` means on this machine; it is part of the identity."""
+    import torch
+
+    from models.precision import choose_precision
+
+    if requested == "auto" and device == "cuda" and not torch.cuda.is_available():
+        return "auto"
+    return choose_precision(requested, torch.device(device)).name
+
+
+def _fingerprints(base: TrainingConfig, split: str, root: Path | None) -> dict[str, str]:
+    return {
+        name: open_split(base.data, name, root).fingerprint()
+        for name in sorted({base.data.split, split})
+    }
