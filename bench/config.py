@@ -141,7 +141,7 @@ class TrainingConfig(Frozen):
         content = {
             "version": IDENTITY_VERSION,
             "torch": version("torch"),
-            "data": fingerprint,
+            "fingerprint": fingerprint,
             **self.model_dump(mode="json"),
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]

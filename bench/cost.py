@@ -7,22 +7,20 @@ Conventions:
 - fvcore traces the pass, and a trace drops what the output does not use. Strategies run nothing
   that their output does not use, so what is counted is what runs.
 - "Training cost" is the ratio of a strategy's training pass to the baseline's.
-- Times are medians of interleaved rounds in one process, after a warm-up, with the device
-  synchronised at both ends; a training step is forward, loss, backward and update.
-- Peak memory is the highest sum of live tensors during one training step.
+- Times and memory are those of ``bench.meters``; a training step is forward, loss, backward and
+  update.
 """
 
 import logging
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from statistics import median
-from time import perf_counter
 
 import torch
 from pydantic import BaseModel
 from torch import Tensor, nn
 
 from bench.config import Evaluation, NetworkConfig, TrainingConfig
+from bench.meters import interleaved_medians, peak_mib
 from bench.train import Training
 from models import build_model
 from models.multiscale import AvgPool, Strategy
@@ -50,8 +48,15 @@ class TrainingCost(BaseModel):
 
 
 class EvaluationCost(BaseModel):
-    """Cost of predicting one image of the scene's or crop's size: 10^9 MACs and seconds."""
+    """Cost of predicting one image of the scene's or crop's size.
 
+    Attributes:
+        training: key of the training whose network predicts.
+        gmacs: 10^9 multiply-accumulates.
+        seconds: median seconds.
+    """
+
+    training: str
     gmacs: float
     seconds: float
 
@@ -182,6 +187,7 @@ def measure(
         },
         evaluations={
             name: EvaluationCost(
+                training=key,
                 gmacs=count_gmacs(
                     _ruled(built[key].model, rule), image_size, rule.scales, precision
                 ),
@@ -196,41 +202,6 @@ def measure(
         threads=first.threads,
         rounds=rounds,
     )
-
-
-def interleaved_medians(
-    actions: Mapping[str, Callable[[], object]], rounds: int, device: torch.device
-) -> dict[str, float]:
-    """Median seconds of each action over rounds that run all of them in turn, after a warm-up."""
-    times: dict[str, list[float]] = {name: [] for name in actions}
-    for turn in range(rounds + 2):
-        for name, action in actions.items():
-            _synchronise(device)
-            start = perf_counter()
-            action()
-            _synchronise(device)
-            if turn >= 2:
-                times[name].append(perf_counter() - start)
-    return {name: median(values) for name, values in times.items()}
-
-
-def peak_mib(action: Callable[[], object], device: torch.device) -> float:
-    """Highest sum of live tensors that an action allocates, in MiB."""
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-        before = torch.cuda.memory_allocated(device)
-        action()
-        return (torch.cuda.max_memory_allocated(device) - before) / 2**20
-    from torch.profiler import ProfilerActivity, profile
-
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True, acc_events=True) as prof:
-        action()
-    live = peak = 0
-    for event in sorted(prof.events(), key=lambda event: event.time_range.start):
-        if event.name == "[memory]":
-            live += event.cpu_memory_usage
-            peak = max(peak, live)
-    return peak / 2**20
 
 
 def _random_batch(config: TrainingConfig, classes: int) -> tuple[Tensor, Tensor]:
@@ -257,8 +228,3 @@ def _inference(
             model(image, rule.scales)
 
     return run
-
-
-def _synchronise(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)

@@ -2,22 +2,55 @@
 
 import hashlib
 import json
+import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from shutil import rmtree
 
 from rich.console import Console
 
+from bench.config import Evaluation, TrainingConfig
 from bench.cost import measure
 from bench.datasets import open_split
 from bench.plan import Plan
-from bench.schedule import run_alone, run_trainings
-from bench.terminal import Display, duration
+from bench.schedule import check_resources, ray_session, run_alone, run_trainings
+from bench.terminal import Display, duration, show_plan
 from bench.tracking import Store
 from bench.train import Progress
 from reports.build import build_report
 
 CRASHED, MENDABLE, INTERRUPTED = 1, 2, 130
+
+
+@dataclass(frozen=True)
+class CostTask:
+    """What is measured for a plan, under an identity of its own.
+
+    Attributes:
+        identity: hash of all that follows.
+        trainings: key -> one configuration for all seeds.
+        rows: row name -> (key of its training, evaluation rule).
+    """
+
+    identity: str
+    trainings: dict[str, TrainingConfig]
+    rows: dict[str, tuple[str, Evaluation]]
+
+    @classmethod
+    def of(cls, plan: Plan) -> "CostTask":
+        """The measurement that a plan's rows need."""
+        trainings: dict[str, TrainingConfig] = {}
+        rows: dict[str, tuple[str, Evaluation]] = {}
+        for row in plan.rows:
+            config = row.training.replace(seed=0)
+            key = config.identity("cost")
+            trainings[key] = config
+            rows[row.name] = (key, plan.evaluation(row))
+        content = {name: [key, rule.name] for name, (key, rule) in rows.items()}
+        text = json.dumps([content, plan.profile.cost_rounds], sort_keys=True)
+        identity = "cost-" + hashlib.sha256(text.encode()).hexdigest()[:12]
+        return cls(identity, trainings, rows)
 
 
 class Invocation:
@@ -45,31 +78,34 @@ class Invocation:
         self.mendable = False
         self.busy: dict[str, float] = {}
 
-    def run(self, started: float) -> int:
+    def run(self, started: float, address: str | None) -> int:
         """Trainings, costs, report.
+
+        Args:
+            started: when the command began, by ``time.monotonic``.
+            address: Ray cluster to join; ``None`` starts Ray for this run alone.
 
         Returns:
             0 when every row has its numbers, 1 when a trial crashed, 2 when one met something
             that the user can mend, 130 after an interruption.
         """
+        costs = CostTask.of(self.plan)
+        measured = self.store.find(costs.identity) is not None and not self.fresh
         self.parent = self.store.begin_sweep(self.plan)
-        storage = self.out / "trials"
         try:
-            if self.plan.pending:
-                with self.display:
-                    run_trainings(
-                        self.plan.pending, self.plan.runtime, storage, self.parent, self
-                    )
-            if len(self.plan.pending) > len(self.failures):
-                return self._interrupted()
-            self._measure_costs()
+            if self.plan.pending or not measured:
+                with ray_session(address):
+                    self._train()
+                    if self._unfinished():
+                        return self._interrupted()
+                    if not measured:
+                        self._measure(costs)
         except KeyboardInterrupt:
             return self._interrupted()
         except BaseException:
             self.store.end_sweep(self.parent, "FAILED", {})
             raise
-        if not self.failures:
-            rmtree(storage / self.parent, ignore_errors=True)
+        self._remove_checkpoints()
         self._report(started)
         if self.failures:
             return MENDABLE if self.mendable else CRASHED
@@ -109,46 +145,66 @@ class Invocation:
         assert run_id is not None, f"training {identity} reports before it started"
         return run_id
 
-    def _measure_costs(self) -> None:
+    def _unfinished(self) -> int:
+        return len(self.plan.pending) - len(self.failures)
+
+    def _train(self) -> None:
+        at_once = check_resources(self.plan.runtime)
+        show_plan(self.console, self.plan, self.store.estimate(self.plan, at_once), at_once)
+        for training in self.plan.pending:
+            if training.state == "evaluate":
+                folder = self._storage / "trained" / training.identity
+                training.resume = str(self.store.download(self._run_id(training.identity), folder))
+        if self.plan.pending:
+            with self.display:
+                run_trainings(self.plan.pending, self.plan.runtime, self._storage, self)
+
+    @property
+    def _storage(self) -> Path:
+        return self.out / "trials" / self.parent
+
+    def _remove_checkpoints(self) -> None:
+        """Finished trainings are in MLflow; their checkpoints in the output folder can go."""
+        trials = self.out / "trials"
+        for training in self.plan.trainings:
+            if training.state == "done" and training.resume:
+                earlier = Path(training.resume).parent
+                if trials in earlier.parents:
+                    rmtree(earlier, ignore_errors=True)
+        if not self.failures:
+            rmtree(self._storage, ignore_errors=True)
+
+    def _measure(self, costs: CostTask) -> None:
         """Count and time all strategies in one process, alone on the device."""
-        distinct = {
-            row.training.replace(seed=0).model_dump_json(): row.training for row in self.plan.rows
-        }
-        keys = {content: hashlib.sha256(content.encode()).hexdigest()[:12] for content in distinct}
-        rows = {
-            row.name: (
-                keys[row.training.replace(seed=0).model_dump_json()],
-                self.plan.evaluation(row),
-            )
-            for row in self.plan.rows
-        }
-        content = json.dumps([sorted(keys.values()), sorted(rows), self.plan.profile.cost_rounds])
-        identity = f"cost-{hashlib.sha256(content.encode()).hexdigest()[:12]}"
-        if self.store.find(identity) and not self.fresh:
-            return
-        base = self.plan.profile.base
-        dataset = open_split(base.data, self.plan.profile.split, self.plan.runtime.data_root)
+        data = self.plan.profile.base.data
+        dataset = open_split(data, self.plan.profile.split, self.plan.runtime.data_root)
         with self.console.status("measuring costs: operations, minibatch time, memory"):
             report = run_alone(
                 self.plan.runtime,
                 measure,
-                {keys[key]: config for key, config in distinct.items()},
-                rows,
+                costs.trainings,
+                costs.rows,
                 len(dataset.classes),
                 dataset[0].label.shape,
                 self.plan.profile.cost_rounds,
             )
-        self.store.log_cost(self.parent, identity, report)
+        self.store.log_cost(self.parent, costs.identity, report)
 
     def _report(self, started: float) -> None:
         status = "FAILED" if self.failures else "FINISHED"
         self.store.end_sweep(self.parent, status, {"wall_seconds": f"{self._wall(started):.1f}"})
-        folder = self.out / self.plan.sweep.name / self.plan.profile_name
-        build_report(self.plan.sweep.name, self.parent, folder, self.console)
-        self.store.log_report(self.parent, folder)
-        for identity, reason in self.failures.items():
-            self.console.print(f"[red]failed[/] {self.trainings[identity].label}: {reason}")
-        self._closing_lines(folder, started)
+        if any(training.state == "done" for training in self.plan.trainings):
+            folder = self.out / self.plan.sweep.name / self.plan.profile_name
+            build_report(self.plan.sweep.name, self.parent, folder, self.console)
+            self.store.log_report(self.parent, folder)
+            self._closing_lines(folder, started)
+        for reason in dict.fromkeys(self.failures.values()):
+            labels = [
+                self.trainings[identity].label
+                for identity, each in self.failures.items()
+                if each == reason
+            ]
+            print(f"error: {', '.join(labels)}: {reason}", file=sys.stderr)
 
     def _closing_lines(self, folder: Path, started: float) -> None:
         say = self.console.print
@@ -164,7 +220,7 @@ class Invocation:
     def _interrupted(self) -> int:
         self.store.end_sweep(self.parent, "KILLED", {})
         self.console.print(
-            f"interrupted with {len(self.plan.pending)} of {len(self.plan.trainings)} trainings "
+            f"interrupted with {self._unfinished()} of {len(self.plan.trainings)} trainings "
             "to go; run the same command to go on from the last checkpoints"
         )
         return INTERRUPTED

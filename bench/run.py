@@ -10,7 +10,6 @@ from rich.console import Console
 from bench.errors import BenchError, readable_validation
 from bench.invocation import Invocation
 from bench.plan import make_plan
-from bench.schedule import check_resources, ray_session
 from bench.terminal import show_plan
 from bench.tracking import Store
 from sweeps import load_sweep
@@ -45,11 +44,7 @@ def run_sweep(options: argparse.Namespace) -> int:
     store = Store(sweep.name)
     if not options.fresh:
         store.recognise(plan)
-    with ray_session(options.address) :
-        at_once = check_resources(plan.runtime)
-        show_plan(console, plan, store.estimate(plan, at_once), at_once)
-        invocation = Invocation(plan, store, console, out, options.fresh)
-        return invocation.run(started)
+    return Invocation(plan, store, console, out, options.fresh).run(started, options.address)
 
 
 def choose_device(requested: str, address: str | None) -> str:

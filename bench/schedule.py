@@ -102,7 +102,6 @@ def run_trainings(
     trainings: Sequence[PlannedTraining],
     runtime: Runtime,
     storage: Path,
-    name: str,
     listener: Listener,
 ) -> None:
     """Run trainings on the Ray session that is open, as many at once as fit.
@@ -111,7 +110,6 @@ def run_trainings(
         trainings: what to run, in order of start.
         runtime: resources of a trial.
         storage: folder that all machines reach, for checkpoints.
-        name: folder of this run below it.
         listener: hears of everything, in the driver.
     """
     specs = [
@@ -133,8 +131,8 @@ def run_trainings(
             reuse_actors=True, trial_name_creator=_name, trial_dirname_creator=_name
         ),
         run_config=tune.RunConfig(
-            name=name,
-            storage_path=str(storage),
+            name=storage.name,
+            storage_path=str(storage.parent),
             failure_config=tune.FailureConfig(max_failures=RETRIES),
             checkpoint_config=tune.CheckpointConfig(num_to_keep=2),
             callbacks=[_Forward(listener)],

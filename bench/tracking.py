@@ -245,6 +245,7 @@ class Store:
             table = pd.DataFrame(
                 {
                     "class": classes,
+                    "thin": [each in thin for each in classes],
                     "iou": class_iou(counts.sum(0)).round(4),
                     "truth_pixels": counts[:, 1].sum(0),
                     "images": (counts[:, 1] > 0).sum(0),

@@ -26,7 +26,8 @@ class DeepLabV3Plus(Decoder):
     ) -> None:
         super().__init__()
         high_width = max(16, width * 48 // 256)
-        self.aspp = ASPP(trunk.channels[-1], width, rates or ASPP.published_rates(trunk.strides[-1]))
+        rates = rates or ASPP.published_rates(trunk.strides[-1])
+        self.aspp = ASPP(trunk.channels[-1], width, rates)
         self.reduce = nn.Conv2d(self.aspp.out_channels, width, 1, bias=False)
         self.high = nn.Conv2d(trunk.channels[0], high_width, 1, bias=False)
         self.features_channels = width + high_width

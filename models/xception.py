@@ -1,7 +1,7 @@
 """Xception-71, aligned (Chen et al., DeepLabV3+, ECCV 2018, section 3.2).
 
-timm's network of that name is another one: here a block that begins with a ReLU also feeds that
-ReLU's output to its skip connection, and the second block keeps its resolution.
+timm's network of that name is another one, with five blocks before the middle flow instead of
+three, and with skip connections that read a block's input before its first ReLU, not after it.
 """
 
 from collections import OrderedDict
@@ -43,23 +43,28 @@ class Block(nn.Module):
     Args:
         channels: of the input and of each convolution's output.
         stride: of the last convolution.
-        dilation: of the others; of all where the stride is 1.
+        dilations: of each convolution; ``None`` for 1.
         relu_first: begin with a ReLU, whose output the skip connection reads too.
     """
 
     def __init__(
-        self, channels: Sequence[int], stride: int = 1, dilation: int = 1, relu_first: bool = True
+        self,
+        channels: Sequence[int],
+        stride: int = 1,
+        dilations: Sequence[int] | None = None,
+        relu_first: bool = True,
     ) -> None:
         super().__init__()
         self.relu_first = relu_first
-        self.convs = nn.Sequential()
-        for i, (width, out) in enumerate(pairwise(channels)):
-            last = i == len(channels) - 2
-            if i:
-                self.convs.append(nn.ReLU(inplace=True))
-            step, spread = (stride, 1) if last and stride > 1 else (1, dilation)
-            self.convs.append(SeparableConv(width, out, step, spread))
-            self.convs.append(nn.BatchNorm2d(out))
+        convs = len(channels) - 1
+        strides = [1] * (convs - 1) + [stride]
+        layers: list[nn.Module] = []
+        for widths, step, spread in zip(
+            pairwise(channels), strides, dilations or [1] * convs, strict=True
+        ):
+            layers += [SeparableConv(*widths, step, spread), nn.BatchNorm2d(widths[1])]
+            layers.append(nn.ReLU(inplace=True))
+        self.convs = nn.Sequential(*layers[:-1])
         self.skip: nn.Module = nn.Identity()
         if stride != 1 or channels[0] != channels[-1]:
             self.skip = nn.Sequential(
@@ -88,7 +93,7 @@ class Xception71(Trunk):
                 "trunk 'xception71' has no downloadable weights: "
                 "set pretrained to the path of aligned_xception71.pth"
             )
-        middle, last = (2, (2, 4)) if output_stride == 8 else (1, (1, 2))
+        middle, last, exit_ = (2, 2, 4) if output_stride == 8 else (1, 1, 2)
         self.stem = nn.Sequential(
             nn.Conv2d(3, 32, 3, 2, 1, bias=False),
             nn.BatchNorm2d(32),
@@ -102,16 +107,13 @@ class Xception71(Trunk):
             Block((128, 256, 256), relu_first=False),
             Block((256, 728, 728, 728), stride=2),
         ]
-        middle_flow = [Block((728, 728, 728, 728), dilation=middle) for _ in range(16)]
-        final = Block((728, 728, 1024, 1024), stride=output_stride // 8, dilation=last[0])
-        self.blocks = nn.Sequential(
-            OrderedDict(
-                (f"block{i}", block) for i, block in enumerate([*entry, *middle_flow, final], 2)
-            )
-        )
+        middle_flow = [Block([728] * 4, dilations=[middle] * 3) for _ in range(16)]
+        final = Block((728, 728, 1024, 1024), output_stride // 8, dilations=[last, last, 1])
+        blocks = enumerate([*entry, *middle_flow, final], start=2)
+        self.blocks = nn.Sequential(OrderedDict((f"block{i}", block) for i, block in blocks))
         self.exit = nn.Sequential()
         for i, (width, out) in enumerate(pairwise((1024, 1536, 1536, 2048)), 3):
-            self.exit.add_module(f"conv{i}", SeparableConv(width, out, dilation=last[1]))
+            self.exit.add_module(f"conv{i}", SeparableConv(width, out, dilation=exit_))
             self.exit.add_module(f"bn{i}", nn.BatchNorm2d(out))
             self.exit.add_module(f"relu{i}", nn.ReLU(inplace=True))
         self.channels = (64, 128, 2048)
@@ -120,5 +122,5 @@ class Xception71(Trunk):
 
     def forward(self, image_B3HW: Tensor) -> list[Tensor]:
         fine = self.stem(image_B3HW)
-        middle = self.block1(fine)
-        return [fine, middle, self.exit(self.blocks(middle))]
+        middle = torch.relu(self.block1(fine))
+        return [fine, middle, self.exit(torch.relu(self.blocks(middle)))]

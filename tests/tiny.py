@@ -1,0 +1,39 @@
+"""Tiny sweeps for end-to-end tests, and how to run the product's commands."""
+
+import os
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+TINY = """
+from dataclasses import replace
+from sweeps.table3 import SWEEP as TABLE3
+
+quick = TABLE3.profiles["quick"]
+base = quick.base.replace(
+    optim=quick.base.optim.replace(steps={steps}, batch_size=2),
+    augment=quick.base.augment.replace(crop=(64, 128)),
+    data=quick.base.data.replace(train_images=12, scene_size=(64, 128)),
+)
+runtime = quick.runtime.replace(val_images=2, checkpoint_seconds={checkpoint_seconds})
+SWEEP = replace(
+    TABLE3,
+    name="tiny",
+    profiles={{"quick": replace(quick, base=base, runtime=runtime, eval_images=3, cost_rounds=1)}},
+)
+"""
+
+
+def command(*arguments: object, module: str = "bench.sweep") -> list[str]:
+    """A command line of the product, run by this interpreter."""
+    return [sys.executable, "-m", module, *map(str, arguments)]
+
+
+def environment() -> dict[str, str]:
+    """The process environment with the project on the path and the default store."""
+    return {
+        **{k: v for k, v in os.environ.items() if k != "MLFLOW_TRACKING_URI"},
+        "PYTHONPATH": str(ROOT),
+        "COLUMNS": "100",
+    }
