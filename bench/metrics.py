@@ -39,7 +39,7 @@ def image_counts(prediction_HW: Tensor, label_HW: Tensor, classes: int) -> NDArr
     return torch.stack(counts).cpu().numpy()
 
 
-def class_iou(counts: NDArray[np.integer]) -> NDArray[np.float64]:
+def class_iou(counts: NDArray[np.number]) -> NDArray[np.float64]:
     """IoU of every class in percent, from counts of shape ... x 3 x K.
 
     Counts are summed over the split before dividing. A class absent from truth and prediction

@@ -1,6 +1,6 @@
 """Training losses: the fused prediction, each scale's own logits, and auxiliary logits.
 
-Letters: B batch, K classes, H W the label's grid, h w a decoder's grid.
+Letters: B batch, K classes, H W the label's grid.
 """
 
 from collections.abc import Callable
@@ -10,18 +10,27 @@ from torch.nn import functional as F
 
 from models.layers import resize
 from models.multiscale import Prediction
+from models.rmi import binary_cross_entropy, rmi_loss
 
 IGNORE = 255
 
 
 def cross_entropy(logits_BKHW: Tensor, label_BHW: Tensor) -> Tensor:
-    """Mean cross-entropy over the pixels whose label is not 255, in float32."""
-    return F.cross_entropy(
-        logits_BKHW.float().contiguous(), label_BHW.long(), ignore_index=IGNORE
-    )
+    """Mean cross-entropy over the pixels whose label is not 255, in float32; 0 if there is none."""
+    logits_BKHW = logits_BKHW.float().contiguous()
+    total = F.cross_entropy(logits_BKHW, label_BHW.long(), ignore_index=IGNORE, reduction="sum")
+    return total / (label_BHW != IGNORE).sum().clamp_min(1)
 
 
-LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"cross_entropy": cross_entropy}
+LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "cross_entropy": cross_entropy,
+    "rmi": rmi_loss,
+}
+PIXELWISE: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "cross_entropy": cross_entropy,
+    "rmi": binary_cross_entropy,
+}
+"""The pixel-wise part of each loss, for logits that only assist."""
 
 
 def segmentation_loss(
@@ -32,26 +41,26 @@ def segmentation_loss(
     scale_weight: float = 0.0,
     aux_weight: float = 0.4,
 ) -> Tensor:
-    """The scalar that training minimises.
+    """Combine what training minimises into one scalar.
 
     Args:
         prediction: what a strategy returned.
         label_BHW: class indices; 255 is ignored.
-        loss: a name in ``LOSSES``, applied to the fused logits and to each scale's own.
-        scale_weight: weight of the loss of every scale's own logits; 0.05 as published.
-        aux_weight: weight of the cross-entropy of the auxiliary logits.
+        loss: a name in ``LOSSES``, applied to the fused logits.
+        scale_weight: weight of the pixel-wise loss of every scale's own logits; 0.05 as published.
+        aux_weight: weight of the pixel-wise loss of the auxiliary logits, where there are any.
 
     Raises:
         ValueError: an unknown loss; the message lists the known ones.
     """
     if loss not in LOSSES:
         raise ValueError(f"unknown loss {loss!r}; known: {', '.join(LOSSES)}")
-    criterion = LOSSES[loss]
     size = label_BHW.shape[-2:]
-    total = criterion(prediction.logits_BKHW, label_BHW)
+    total = LOSSES[loss](prediction.logits_BKHW, label_BHW)
     if scale_weight:
-        for logits in prediction.scale_logits.values():
-            total = total + scale_weight * criterion(resize(logits.float(), size), label_BHW)
-    for logits in prediction.aux_logits.values():
-        total = total + aux_weight * cross_entropy(resize(logits.float(), size), label_BHW)
+        for logits_BKhw in prediction.scale_logits.values():
+            logits_BKHW = resize(logits_BKhw.float(), size)
+            total = total + scale_weight * PIXELWISE[loss](logits_BKHW, label_BHW)
+    if prediction.aux_logits_BKHW is not None:
+        total = total + aux_weight * PIXELWISE[loss](prediction.aux_logits_BKHW, label_BHW)
     return total

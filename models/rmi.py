@@ -23,7 +23,7 @@ FLOOR = 1e-6
 """Smallest probability that enters the windows."""
 RIDGE = 5e-4
 """Added to the diagonal of covariances, so that even a constant map has a determinant."""
-CHUNK = 2**20
+CHUNK = 2**18
 """Pixels of all maps that are worked on at once."""
 
 
@@ -67,8 +67,8 @@ class _RegionLoss(torch.autograd.Function):
             valid_HW = label_HW < classes
             for k in range(0, classes, maps):
                 logits_MHW = logits_BKHW[b, k : k + maps]
-                index_M11 = torch.arange(k, k + len(logits_MHW), device=label_BHW.device)
-                truth_MHW = label_HW == index_M11[:, None, None]
+                index_M = torch.arange(k, k + len(logits_MHW), device=label_BHW.device)
+                truth_MHW = (label_HW == index_M[:, None, None]).float()
                 value, slope = _maps_loss(logits_MHW, truth_MHW, valid_HW, pixels, batch)
                 loss += value
                 if gradient is not None:
@@ -95,7 +95,7 @@ def _maps_loss(
 
     guess_Mhw = _pool(p_MHW * valid_HW + FLOOR).requires_grad_()
     with torch.enable_grad():
-        unexplained = _unexplained(guess_Mhw, _pool(truth_MHW.float())) / batch
+        unexplained = _unexplained(guess_Mhw, _pool(truth_MHW)) / batch
     (slope_Mhw,) = torch.autograd.grad(unexplained, guess_Mhw)
     region_slope_MHW = _unpool(slope_Mhw, valid_HW.shape) * p_MHW * (1 - p_MHW) * valid_HW
 
@@ -127,8 +127,6 @@ def _unexplained(guess_Mhw: Tensor, truth_Mhw: Tensor) -> Tensor:
 
 def _unpool(slope_Mhw: Tensor, size: tuple[int, int]) -> Tensor:
     """Gradient of ``_pool``: every pixel gets its share of its block's."""
-    rows, columns = (
-        ((torch.arange(n, device=slope_Mhw.device) + POOL // 2) // POOL) for n in size
-    )
     padded = F.pad(slope_Mhw / POOL**2, (0, 1, 0, 1))
-    return padded[:, rows][:, :, columns]
+    spread = F.interpolate(padded[None], scale_factor=POOL, mode="nearest")[0]
+    return spread[:, POOL // 2 :, POOL // 2 :][:, : size[0], : size[1]]

@@ -16,6 +16,7 @@ from models.checkpoint import import_trunk
 from models.contracts import Trunk
 from models.hrnet import HRNet
 from models.layers import conv_bn_relu, initialise
+from models.pretrained import packaged_weights
 from models.wider_resnet import WiderResNet38
 from models.xception import Xception71
 
@@ -26,7 +27,7 @@ class TimmTrunk(Trunk):
     Args:
         name: timm's name of the network.
         output_stride: stride of the last map; deeper stages are dilated instead of strided.
-        pretrained: fetch timm's own ImageNet weights.
+        pretrained: load ImageNet weights, from an installed package or timm's own download.
         keep: indices of timm's feature maps to return.
     """
 
@@ -38,13 +39,17 @@ class TimmTrunk(Trunk):
         keep: tuple[int, int, int] = (1, 2, 4),
     ) -> None:
         super().__init__()
+        packaged = packaged_weights(name) if pretrained else None
         self.network = timm.create_model(
             name,
             features_only=True,
             out_indices=keep,
             output_stride=output_stride,
-            pretrained=pretrained,
+            pretrained=pretrained and packaged is None,
         )
+        if packaged is not None:
+            features = self.network.state_dict()
+            self.network.load_state_dict({name: packaged[name] for name in features})
         self.channels = tuple(self.network.feature_info.channels())
         self.strides = tuple(self.network.feature_info.reduction())
 

@@ -1,4 +1,4 @@
-"""What reports read of MLflow: parent runs, child runs, curves and artifacts; nothing is written."""
+"""What reports read of MLflow: runs, curves and artifacts; nothing is written."""
 
 import json
 import logging
@@ -28,14 +28,14 @@ class RunStore:
     def __init__(self, sweep: str) -> None:
         self.sweep = sweep
         self.client, self.uri = open_client()
-        names = {each.name: each.experiment_id for each in self.client.search_experiments()}
-        if sweep not in names:
-            known = ", ".join(sorted(set(names) - {"Default"})) or "none"
+        found = self.client.get_experiment_by_name(sweep)
+        if found is None:
+            known = ", ".join(sweep_names()) or "none"
             raise BenchError(
                 f"MLflow has no sweep {sweep!r}; known: {known}; "
                 f"run python -m bench.sweep {sweep} first, or set MLFLOW_TRACKING_URI"
             )
-        self.experiment = names[sweep]
+        self.experiment = found.experiment_id
         self._folder = TemporaryDirectory(prefix="scalebench-report-")
 
     def sweep_runs(self) -> list[Run]:
@@ -44,14 +44,14 @@ class RunStore:
         return sorted(runs, key=lambda run: run.info.status != "FINISHED")
 
     def parent(self, run_id: str | None, profile: str | None = None) -> tuple[Run, dict[str, Any]]:
-        """A sweep run and its plan: the asked one, or the newest that has a plan.
+        """A sweep run and its plan: the one whose id starts so, or the newest that has a plan.
 
         Raises:
             BenchError: there is none.
         """
         candidates = self.sweep_runs()
         if run_id:
-            candidates = [run for run in candidates if run.info.run_id == run_id]
+            candidates = [run for run in candidates if run.info.run_id.startswith(run_id)]
         if profile:
             candidates = [run for run in candidates if run.data.tags.get("profile") == profile]
         for run in candidates:
@@ -73,9 +73,7 @@ class RunStore:
     def costs(self, parent: Run, rows: set[str]) -> tuple[Run, dict[str, Any]] | None:
         """The cost measurement of a sweep run: its own, or the newest one that it reused."""
         tags = parent.data.tags
-        profiles = {
-            run.info.run_id: run.data.tags.get("profile") for run in self.sweep_runs()
-        }
+        profiles = {run.info.run_id: run.data.tags.get("profile") for run in self.sweep_runs()}
 
         def nearness(run: Run) -> int:
             owner = run.data.tags.get("mlflow.parentRunId")
@@ -140,6 +138,12 @@ class RunStore:
             token = page.token
             if not token:
                 return runs
+
+
+def sweep_names() -> list[str]:
+    """Names of the experiments of the store, which are those of the sweeps that ran."""
+    client, _ = open_client()
+    return sorted(each.name for each in client.search_experiments() if each.name != "Default")
 
 
 def open_client() -> tuple[Any, str]:

@@ -14,10 +14,10 @@ QUICK = Profile(
     summary="procedural street scenes, mini trunk; about 5 minutes on two CPU cores",
     base=TrainingConfig(
         data=DataConfig(dataset="streets", train_images=400, scene_size=(160, 320)),
-        augment=AugmentConfig(crop=(128, 256), color_jitter=0.2, blur=0.0),
-        network=NetworkConfig(trunk="mini", width=64, rates=(2, 4, 8)),
+        augment=AugmentConfig(crop=(128, 256), scale=(0.5, 2.2), color_jitter=0.0, blur=0.0),
+        network=NetworkConfig(trunk="mini", width=48, rates=(2, 4, 8)),
         optim=OptimConfig(
-            name="adamw", lr=3e-3, steps=400, batch_size=8, schedule="onecycle"
+            name="adamw", lr=3e-3, steps=680, batch_size=4, schedule="onecycle"
         ),
     ),
     runtime=Runtime(cpus=1, checkpoint_seconds=15),
@@ -29,20 +29,20 @@ CAMVID = Profile(
     summary="CamVid photographs, ImageNet EfficientNet-Lite0 trunk; an hour on two CPU cores",
     base=TrainingConfig(
         data=DataConfig(dataset="camvid"),
-        augment=AugmentConfig(crop=(224, 288), blur=0.0),
+        augment=AugmentConfig(crop=(256, 320), color_jitter=0.2, blur=0.0),
         network=NetworkConfig(
             trunk="efficientnet_lite0",
-            width=64,
             output_stride=16,
+            width=64,
             rates=(3, 6, 9),
             pretrained=True,
         ),
-        optim=OptimConfig(
-            name="adamw", lr=1e-3, steps=800, batch_size=8, schedule="onecycle"
-        ),
+        optim=OptimConfig(name="adamw", lr=1e-3, steps=600, batch_size=8, schedule="onecycle"),
+        threads=2,
     ),
-    runtime=Runtime(cpus=1, checkpoint_seconds=60),
+    runtime=Runtime(cpus=2, checkpoint_seconds=60),
     split="val",
+    cost_rounds=5,
 )
 
 _ARTICLE_OPTIM = OptimConfig(
