@@ -20,10 +20,11 @@ from pydantic import BaseModel
 from torch import Tensor, nn
 
 from bench.config import Evaluation, NetworkConfig, TrainingConfig
+from bench.evaluate import apply_rule
 from bench.meters import interleaved_medians, peak_mib
 from bench.train import Training
 from models import build_model
-from models.multiscale import AvgPool, Strategy
+from models.multiscale import Strategy
 from models.precision import Precision, choose_precision
 
 COUNTED = ("conv", "addmm", "bmm", "matmul", "linear", "einsum")
@@ -164,11 +165,10 @@ def measure(
         key: Training(config, build_for(config, classes).to(precision.device), precision)
         for key, config in trainings.items()
     }
-    batch = _random_batch(first, classes)
+    batch = random_batch(first, classes)
     steps = {key: _step(training, batch) for key, training in built.items()}
-    image = torch.randn(1, 3, *image_size, device=precision.device)
     passes = {
-        name: _inference(_ruled(built[key].model, rule), image, rule, precision)
+        name: evaluation_pass(built[key].model, image_size, rule, precision)
         for name, (key, rule) in rows.items()
     }
     step_times = interleaved_medians(steps, rounds, precision.device)
@@ -189,7 +189,7 @@ def measure(
             name: EvaluationCost(
                 training=key,
                 gmacs=count_gmacs(
-                    _ruled(built[key].model, rule), image_size, rule.scales, precision
+                    apply_rule(built[key].model, rule.strategy), image_size, rule.scales, precision
                 ),
                 seconds=pass_times[name],
             )
@@ -204,27 +204,28 @@ def measure(
     )
 
 
-def _random_batch(config: TrainingConfig, classes: int) -> tuple[Tensor, Tensor]:
+def random_batch(config: TrainingConfig, classes: int) -> tuple[Tensor, Tensor]:
+    """A batch of noise at the configured size: B x 3 x H W uint8 images, B x H x W labels."""
     generator = torch.Generator().manual_seed(0)
     shape = (config.optim.batch_size, *config.augment.crop)
     images = torch.randint(0, 256, (shape[0], 3, *shape[1:]), generator=generator)
     return images.to(torch.uint8), torch.randint(0, classes, shape, generator=generator)
 
 
-def _step(training: Training, batch: tuple[Tensor, Tensor]) -> Callable[[], object]:
-    return lambda: training.run_step(batch)
-
-
-def _ruled(model: Strategy, rule: Evaluation) -> Strategy:
-    return AvgPool(model.segmenter) if rule.strategy == "avgpool" else model
-
-
-def _inference(
-    model: Strategy, image: Tensor, rule: Evaluation, precision: Precision
+def evaluation_pass(
+    model: Strategy, size: tuple[int, int], rule: Evaluation, precision: Precision
 ) -> Callable[[], object]:
+    """A function that predicts one random image of ``size`` under an evaluation rule."""
+    ruled = apply_rule(model, rule.strategy)
+    image = torch.randn(1, 3, *size, device=precision.device)
+
     def run() -> None:
-        model.eval()
+        ruled.eval()
         with torch.inference_mode(), precision.autocast():
-            model(image, rule.scales)
+            ruled(image, rule.scales)
 
     return run
+
+
+def _step(training: Training, batch: tuple[Tensor, Tensor]) -> Callable[[], object]:
+    return lambda: training.run_step(batch)

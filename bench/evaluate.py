@@ -14,7 +14,7 @@ from bench.datasets import Sample, SegmentationDataset
 from bench.datasets.transforms import normalize
 from bench.metrics import image_counts
 from models.layers import resize
-from models.multiscale import Prediction, Strategy
+from models.multiscale import AvgPool, Prediction, Strategy
 from models.precision import Precision
 
 
@@ -48,6 +48,11 @@ class EvalResult:
 
     counts: NDArray[np.int64]
     ids: list[str]
+
+
+def apply_rule(model: Strategy, strategy: str) -> Strategy:
+    """The trained network under an evaluation rule: avgpool reuses a single-scale network."""
+    return AvgPool(model.segmenter) if strategy == "avgpool" else model
 
 
 def predict(

@@ -215,7 +215,7 @@ class Invocation:
                 f"trials were busy for {duration(busy)} in all"
             )
         say(f"report: {folder / 'index.html'}")
-        say("browse: mlflow ui    redraw: " f"python -m reports {self.plan.sweep.name}")
+        say(f"browse: mlflow ui    redraw: python -m reports {self.plan.sweep.name}")
 
     def _interrupted(self) -> int:
         self.store.end_sweep(self.parent, "KILLED", {})

@@ -47,9 +47,7 @@ def class_iou(counts: NDArray[np.number]) -> NDArray[np.float64]:
     """
     intersection, truth, predicted = np.moveaxis(counts.astype(np.float64), -2, 0)
     union = truth + predicted - intersection
-    return np.divide(
-        100 * intersection, union, out=np.full_like(union, np.nan), where=union > 0
-    )
+    return np.divide(100 * intersection, union, out=np.full_like(union, np.nan), where=union > 0)
 
 
 def mean_iou(counts: NDArray[np.integer], classes: list[int] | None = None) -> float:

@@ -120,9 +120,7 @@ def choose_rows(sweep: Sweep, base: TrainingConfig, names: Sequence[str] | None)
         return rows
     unknown = [name for name in names if name not in known]
     if unknown:
-        raise BenchError(
-            f"sweep {sweep.name} has no row {unknown[0]!r}; known: {', '.join(known)}"
-        )
+        raise BenchError(f"sweep {sweep.name} has no row {unknown[0]!r}; known: {', '.join(known)}")
     return [row for row in rows if row.name in names]
 
 

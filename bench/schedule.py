@@ -143,9 +143,7 @@ def run_trainings(
         tuner.fit()
 
 
-def run_alone(
-    runtime: Runtime, function: Callable[..., CostReport], *arguments: Any
-) -> CostReport:
+def run_alone(runtime: Runtime, function: Callable[..., CostReport], *arguments: Any) -> CostReport:
     """Call a function in a Ray worker that has all of a trial's devices and no neighbour."""
     cpus = max(node["Resources"].get("CPU", 0) for node in ray.nodes() if node["Alive"])
     remote = ray.remote(num_cpus=cpus, num_gpus=runtime.gpus, max_retries=0)(function)

@@ -173,8 +173,7 @@ class Store:
         """Add a point to the curves of a training."""
         now = int(time.time() * 1000)
         metrics = [
-            Metric(key, float(value), now, progress.step)
-            for key, value in progress.metrics.items()
+            Metric(key, float(value), now, progress.step) for key, value in progress.metrics.items()
         ]
         if metrics:
             self.client.log_batch(run_id, metrics=metrics)
@@ -231,9 +230,7 @@ class Store:
         )
 
     def _create_run(self, name: str, tags: dict[str, str]) -> str:
-        return self.client.create_run(
-            self.experiment_id, run_name=name, tags=tags
-        ).info.run_id
+        return self.client.create_run(self.experiment_id, run_name=name, tags=tags).info.run_id
 
     def _log_evaluations(
         self, run_id: str, folder: Path, classes: list[str], thin: list[str]
@@ -304,5 +301,3 @@ def _git(root: Path, *arguments: str) -> str:
 def _first_line(error: Exception) -> str:
     text = str(error) or type(error).__name__
     return text.splitlines()[0][:200]
-
-

@@ -21,11 +21,18 @@ from PIL import Image
 from bench.config import Evaluation, Runtime, TrainingConfig
 from bench.datasets import SegmentationDataset, open_split
 from bench.errors import BenchError
-from bench.evaluate import EvalResult, Picture, evaluate, take_picture, telling_images
+from bench.evaluate import (
+    EvalResult,
+    Picture,
+    apply_rule,
+    evaluate,
+    take_picture,
+    telling_images,
+)
 from bench.metrics import mean_iou
 from bench.train import Progress, Training, load_batches
 from models import build_model
-from models.multiscale import AvgPool, Strategy
+from models.multiscale import Strategy
 from models.precision import Precision, choose_precision
 
 EVALUATION_REPORT = 10
@@ -130,11 +137,6 @@ def build_network(config: TrainingConfig, classes: int) -> Strategy:
     )
 
 
-def apply_rule(model: Strategy, strategy: str) -> Strategy:
-    """The trained network under an evaluation rule: avgpool reuses a single-scale network."""
-    return AvgPool(model.segmenter) if strategy == "avgpool" else model
-
-
 def save_model(path: Path, training: Training, dataset: SegmentationDataset) -> None:
     """Write weights with all that is needed to use them: configuration, classes and colours."""
     content = {
@@ -213,9 +215,7 @@ def save_counts(path: Path, result: EvalResult) -> None:
     partial.rename(path)
 
 
-def save_picture(
-    folder: Path, picture: Picture, colors: Sequence[tuple[int, int, int]]
-) -> None:
+def save_picture(folder: Path, picture: Picture, colors: Sequence[tuple[int, int, int]]) -> None:
     """Write a picture as PNG files; class maps are palette images that keep the indices."""
     folder.mkdir(parents=True, exist_ok=True)
     palette = [channel for color in colors for channel in color]

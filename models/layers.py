@@ -52,6 +52,11 @@ def resize(maps: Tensor, size: tuple[int, int]) -> Tensor:
     return F.interpolate(maps, size=size, mode="bilinear", align_corners=False)
 
 
+def scaled_size(size: tuple[int, int], scale: float) -> tuple[int, int]:
+    """Height and width of an image at another scale, rounded down as published."""
+    return int(size[0] * scale), int(size[1] * scale)
+
+
 def initialise(module: nn.Module) -> None:
     """Kaiming-normal convolutions, unit batch norms: for the parts that start untrained."""
     for layer in module.modules():

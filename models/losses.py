@@ -8,7 +8,7 @@ from collections.abc import Callable
 from torch import Tensor
 from torch.nn import functional as F
 
-from models.layers import resize
+from models.layers import resize, scaled_size
 from models.multiscale import Prediction
 from models.rmi import binary_cross_entropy, rmi_loss
 
@@ -55,11 +55,12 @@ def segmentation_loss(
     """
     if loss not in LOSSES:
         raise ValueError(f"unknown loss {loss!r}; known: {', '.join(LOSSES)}")
-    size = label_BHW.shape[-2:]
+    size = (label_BHW.shape[1], label_BHW.shape[2])
     total = LOSSES[loss](prediction.logits_BKHW, label_BHW)
     if scale_weight:
-        for logits_BKhw in prediction.scale_logits.values():
-            logits_BKHW = resize(logits_BKhw.float(), size)
+        for scale, logits_BKhw in prediction.scale_logits.items():
+            # as when scales are fused: first to the image at that scale
+            logits_BKHW = resize(resize(logits_BKhw.float(), scaled_size(size, scale)), size)
             total = total + scale_weight * PIXELWISE[loss](logits_BKHW, label_BHW)
     if prediction.aux_logits_BKHW is not None:
         total = total + aux_weight * PIXELWISE[loss](prediction.aux_logits_BKHW, label_BHW)

@@ -1,20 +1,30 @@
 """The four ways to combine image scales, side by side.
 
-Each strategy maps an image and a tuple of scales to a ``Prediction``: the fused logits on the
+Each strategy maps an image and a set of scales to a ``Prediction``: the fused logits on the
 image's own grid, every scale's own logits at the decoder's stride, and the effective attention
 of every scale, which sums to 1 at each pixel. All scales share one set of weights.
+
+What differs is ``fuse``, whose formula serves training and evaluation. In training its maps are
+tensors. Without gradients they are ``Strips``, evaluated some rows at a time, so that full-size
+logits exist once, fused, and never for each scale.
 
 Letters: B batch, K classes, C channels, S scales, H W the image's grid, h w a decoder's grid.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 
 import torch
 from torch import Tensor, nn
 
-from models.layers import initialise, resize
+from models import layers
+from models.layers import initialise
 from models.segmenter import ScaleOutput, Segmenter
+from models.strips import Map, Source, Strips, pointwise, resize
+
+Size = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,87 +35,152 @@ class Prediction:
         logits_BKHW: fused logits on the image's grid; their softmax is the class probability.
         scale_logits: scale -> B x K x h x w logits of that scale alone, at the decoder's stride.
         attention: scale -> B x 1 x H x W effective weight in [0, 1]; the weights sum to 1.
-        aux_logits: scale -> B x K x h x w auxiliary logits, where the decoder has them.
+        aux_logits_BKHW: auxiliary logits, fused as the logits are; in training, where the decoder
+            has them.
     """
 
     logits_BKHW: Tensor
     scale_logits: dict[float, Tensor]
     attention: dict[float, Tensor]
-    aux_logits: dict[float, Tensor]
+    aux_logits_BKHW: Tensor | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ScaleMaps:
+    """What ``fuse`` reads of one scale.
+
+    Attributes:
+        logits: B x K x h x w.
+        attention_B1hw: B x 1 x h x w in [0, 1], where the strategy has any.
+        image_size: height and width of the image at this scale.
+    """
+
+    logits: Map
+    attention_B1hw: Tensor | None
+    image_size: Size
+
+
+Fused = tuple[Map, dict[float, Tensor]]
 
 
 class Strategy(nn.Module):
     """Runs the segmenter at several scales; a subclass says how the outputs are fused."""
+
+    joint_attention = False
+    """Whether attention is computed from the features of all scales together."""
 
     def __init__(self, segmenter: Segmenter) -> None:
         super().__init__()
         self.segmenter = segmenter
 
     def forward(self, image_B3HW: Tensor, scales: Sequence[float] = (1.0,)) -> Prediction:
-        """Predict ``image_B3HW`` (normalised) from all ``scales``; 1.0 must be among them."""
-        if 1.0 not in scales:
-            raise ValueError(f"scales {tuple(scales)} lack 1.0, the grid of the prediction")
-        ordered = sorted(scales, reverse=True)
+        """Predict an image from several scales.
+
+        Args:
+            image_B3HW: normalised images.
+            scales: factors of the image's size in any order; 1.0 is among them.
+
+        Raises:
+            ValueError: a set of scales that lacks 1.0, or that the strategy is not made for.
+        """
+        ordered = tuple(sorted(set(scales), reverse=True))
+        self.check_scales(ordered)
         outputs = {scale: self.run_scale(image_B3HW, scale, ordered) for scale in ordered}
-        size = (image_B3HW.shape[-2], image_B3HW.shape[-1])
-        logits, attention = self.fuse(outputs, size)
-        return Prediction(
-            logits,
-            {scale: out.logits_BKhw for scale, out in outputs.items()},
-            attention,
-            {s: out.aux_logits_BKhw for s, out in outputs.items() if out.aux_logits_BKhw is not None},
-        )
+        outputs = self.attend(outputs)
+        size = (image_B3HW.shape[2], image_B3HW.shape[3])
+        logits_BKHW, attention = self.fuse_maps(outputs, "logits_BKhw", size)
+        aux_BKHW = None
+        if self.training and outputs[1.0].aux_logits_BKhw is not None:
+            aux_BKHW, _ = self.fuse_maps(outputs, "aux_logits_BKhw", size)
+        scale_logits = {scale: out.logits_BKhw for scale, out in outputs.items()}
+        return Prediction(logits_BKHW, scale_logits, attention, aux_BKHW)
 
-    def run_scale(self, image_B3HW: Tensor, scale: float, ordered: Sequence[float]) -> ScaleOutput:
-        height, width = image_B3HW.shape[-2:]
-        scaled = resize(image_B3HW, (int(height * scale), int(width * scale)))
-        return self.segmenter(scaled, attend=self.needs_attention(scale, ordered))
+    def check_scales(self, ordered: tuple[float, ...]) -> None:
+        """Refuse scales that the strategy cannot fuse."""
+        if 1.0 not in ordered:
+            raise ValueError(f"scales {ordered} lack 1.0, the grid of the prediction")
 
-    def needs_attention(self, scale: float, ordered: Sequence[float]) -> bool:
+    def run_scale(
+        self, image_B3HW: Tensor, scale: float, ordered: tuple[float, ...]
+    ) -> ScaleOutput:
+        """Run the network on the image resized by ``scale``, sizes rounded down."""
+        size = (image_B3HW.shape[2], image_B3HW.shape[3])
+        scaled = layers.resize(image_B3HW, layers.scaled_size(size, scale))
+        attend = self.needs_attention(scale, ordered)
+        return self.segmenter(scaled, attend=attend, keep_features=self.joint_attention)
+
+    def needs_attention(self, scale: float, ordered: tuple[float, ...]) -> bool:
         """Whether the one-channel attention of ``scale`` enters the result."""
         return False
 
-    def fuse(
-        self, outputs: dict[float, ScaleOutput], size: tuple[int, int]
+    def attend(self, outputs: dict[float, ScaleOutput]) -> dict[float, ScaleOutput]:
+        """Add attention that needs all scales at once."""
+        return outputs
+
+    def fuse_maps(
+        self, outputs: dict[float, ScaleOutput], field: str, size: Size
     ) -> tuple[Tensor, dict[float, Tensor]]:
-        """Fused logits and effective attention on the grid ``size``; highest scale first."""
+        """Fuse one kind of logits: whole in training, by strips without gradients."""
+        maps = {}
+        for scale, out in outputs.items():
+            logits_BKhw = getattr(out, field).float()
+            logits = logits_BKhw.contiguous() if torch.is_grad_enabled() else Source(logits_BKhw)
+            maps[scale] = ScaleMaps(logits, out.attention_B1hw, out.image_size)
+        fused, attention = self.fuse(maps, size)
+        return fused.whole() if isinstance(fused, Strips) else fused, attention
+
+    def fuse(self, outputs: dict[float, ScaleMaps], size: Size) -> Fused:
+        """Fuse the scales.
+
+        Args:
+            outputs: scale -> its maps, highest scale first.
+            size: grid of the result.
+
+        Returns:
+            Fused logits and the effective attention of every scale, both on that grid.
+        """
         raise NotImplementedError
 
 
 class Single(Strategy):
     """l_1: one network, one scale."""
 
-    def fuse(
-        self, outputs: dict[float, ScaleOutput], size: tuple[int, int]
-    ) -> tuple[Tensor, dict[float, Tensor]]:
-        if list(outputs) != [1.0]:
-            raise ValueError(f"strategy 'single' predicts at scale 1.0 only, not {list(outputs)}")
-        logits = resize(outputs[1.0].logits_BKhw.float(), size)
-        return logits, {1.0: torch.ones_like(logits[:, :1])}
+    def check_scales(self, ordered: tuple[float, ...]) -> None:
+        """Allow 1.0 alone."""
+        if ordered != (1.0,):
+            raise ValueError(f"strategy 'single' predicts at scale 1.0 only, not {ordered}")
+
+    def fuse(self, outputs: dict[float, ScaleMaps], size: Size) -> Fused:
+        """Resize the logits."""
+        out = outputs[1.0]
+        return resize(out.logits, size), {1.0: _ones(out.logits, size)}
 
 
 class AvgPool(Strategy):
     """Mean of the softmax probabilities of all scales: a rule for evaluation, nothing learnt."""
 
-    def fuse(
-        self, outputs: dict[float, ScaleOutput], size: tuple[int, int]
-    ) -> tuple[Tensor, dict[float, Tensor]]:
-        mean = torch.zeros(())
-        for out in outputs.values():
-            mean = mean + resize(out.logits_BKhw.float().contiguous(), size).softmax(1) / len(outputs)
-        weight = torch.full_like(mean[:, :1], 1 / len(outputs))
-        return mean.clamp_min(1e-30).log(), {scale: weight for scale in outputs}
+    def fuse(self, outputs: dict[float, ScaleMaps], size: Size) -> Fused:
+        """Return the logarithm of the mean probability, a set of logits with that softmax."""
+        logits = [resize(out.logits, size) for out in outputs.values()]
+        weight = _ones(logits[0], size) / len(outputs)
+        return pointwise(_log_mean_probability, *logits), dict.fromkeys(outputs, weight)
 
 
 class Explicit(Strategy):
     """Attention to Scale (Chen et al., CVPR 2016): softmax attention over the trained scales.
 
     The features of all scales, on the grid of scale 1.0, give one attention channel a scale.
+
+    Args:
+        segmenter: the network of every scale.
+        train_scales: the only scales that the attention can weigh.
     """
+
+    joint_attention = True
 
     def __init__(self, segmenter: Segmenter, train_scales: Sequence[float]) -> None:
         super().__init__(segmenter)
-        self.train_scales = tuple(sorted(train_scales, reverse=True))
+        self.train_scales = tuple(sorted(set(train_scales), reverse=True))
         channels = segmenter.decoder.features_channels * len(self.train_scales)
         width = max(16, segmenter.decoder.features_channels * 512 // 304 // 16 * 16)
         self.attention = nn.Sequential(
@@ -115,22 +190,31 @@ class Explicit(Strategy):
         )
         initialise(self.attention)
 
-    def fuse(
-        self, outputs: dict[float, ScaleOutput], size: tuple[int, int]
-    ) -> tuple[Tensor, dict[float, Tensor]]:
-        if tuple(outputs) != self.train_scales:
+    def check_scales(self, ordered: tuple[float, ...]) -> None:
+        """Allow the train scales alone."""
+        super().check_scales(ordered)
+        if ordered != self.train_scales:
             raise ValueError(
                 f"strategy 'explicit' is bound to its train scales {self.train_scales}, "
-                f"not {tuple(outputs)}"
+                f"not {ordered}"
             )
+
+    def attend(self, outputs: dict[float, ScaleOutput]) -> dict[float, ScaleOutput]:
+        """Give every scale its channel of the softmax."""
+        features = [out.features_BChw for out in outputs.values()]
         grid = outputs[1.0].features_BChw.shape[-2:]
-        features = torch.cat([resize(out.features_BChw, grid) for out in outputs.values()], 1)
-        weights_BSHW = resize(self.attention(features).float().softmax(1), size)
-        attention = dict(zip(outputs, weights_BSHW.split(1, dim=1), strict=True))
-        logits = torch.zeros(())
-        for scale, out in outputs.items():
-            logits = logits + attention[scale] * resize(out.logits_BKhw.float().contiguous(), size)
-        return logits, attention
+        joint = torch.cat([layers.resize(each, grid) for each in features], 1)
+        weights = self.attention(joint).float().softmax(1).split(1, dim=1)
+        return {
+            scale: out._replace(attention_B1hw=weight, features_BChw=None)
+            for (scale, out), weight in zip(outputs.items(), weights, strict=True)
+        }
+
+    def fuse(self, outputs: dict[float, ScaleMaps], size: Size) -> Fused:
+        """Weigh the logits: the sum over scales of a_r l_r."""
+        attention = {scale: resize(out.attention_B1hw, size) for scale, out in outputs.items()}
+        terms = (attention[scale] * resize(out.logits, size) for scale, out in outputs.items())
+        return reduce(add, terms), attention
 
 
 class Hierarchical(Strategy):
@@ -141,26 +225,32 @@ class Hierarchical(Strategy):
     r < 1 it is U(a_r l_r) + (1 - U(a_r)) previous. The highest scale's attention is not run.
     """
 
-    def needs_attention(self, scale: float, ordered: Sequence[float]) -> bool:
+    def needs_attention(self, scale: float, ordered: tuple[float, ...]) -> bool:
+        """Leave out the highest scale's."""
         return scale != ordered[0]
 
-    def fuse(
-        self, outputs: dict[float, ScaleOutput], size: tuple[int, int]
-    ) -> tuple[Tensor, dict[float, Tensor]]:
-        fused: Tensor | None = None
-        attention: dict[float, Tensor] = {}
-        for scale, out in outputs.items():
-            logits = resize(out.logits_BKhw.float().contiguous(), out.image_size)
-            if fused is None:
-                fused = logits
-                attention[scale] = torch.ones_like(logits[:, :1])
-                continue
-            assert out.attention_B1hw is not None
-            weight = resize(out.attention_B1hw.float(), out.image_size)
+    def fuse(self, outputs: dict[float, ScaleMaps], size: Size) -> Fused:
+        """Follow the chain down."""
+        (highest, first), *lower = outputs.items()
+        fused = resize(first.logits, first.image_size)
+        attention = {highest: _ones(first.logits, first.image_size)}
+        for scale, out in lower:
             grid = out.image_size if scale >= 1 else size
+            logits = resize(out.logits, out.image_size)
+            weight = resize(out.attention_B1hw.float(), out.image_size)
             rest = 1 - resize(weight, grid)
             fused = resize(weight * logits, grid) + rest * resize(fused, grid)
             attention = {s: rest * resize(a, grid) for s, a in attention.items()}
             attention[scale] = 1 - rest
-        assert fused is not None
         return resize(fused, size), {s: resize(a, size) for s, a in attention.items()}
+
+
+def _ones(like: Map, size: Size) -> Tensor:
+    """A B x 1 x H x W map of ones."""
+    maps = like.rows(0, 1) if isinstance(like, Strips) else like
+    return maps.new_ones(len(maps), 1, *size)
+
+
+def _log_mean_probability(*logits_BKHW: Tensor) -> Tensor:
+    total = reduce(add, (logits.softmax(1) for logits in logits_BKHW))
+    return (total / len(logits_BKHW)).clamp_min(1e-30).log()

@@ -12,10 +12,18 @@ from models.layers import conv_bn_relu, initialise
 
 
 class ScaleOutput(NamedTuple):
-    """What the network says about an image at one scale, at the decoder's stride."""
+    """What the network says about an image at one scale, at the decoder's stride.
+
+    Attributes:
+        logits_BKhw: the scale's own logits.
+        features_BChw: what attention heads read, where it was asked for.
+        attention_B1hw: in (0, 1), where it was asked for.
+        aux_logits_BKhw: where the decoder has them.
+        image_size: height and width of the image at this scale.
+    """
 
     logits_BKhw: Tensor
-    features_BChw: Tensor
+    features_BChw: Tensor | None
     attention_B1hw: Tensor | None
     aux_logits_BKhw: Tensor | None
     image_size: tuple[int, int]
@@ -52,23 +60,25 @@ class Segmenter(nn.Module):
         self.decoder = decoder
         self.attention = attention
 
-    def forward(self, image_B3HW: Tensor, attend: bool = False) -> ScaleOutput:
+    def forward(
+        self, image_B3HW: Tensor, attend: bool = False, keep_features: bool = False
+    ) -> ScaleOutput:
         """Run one scale.
 
         Args:
             image_B3HW: normalised image.
             attend: also run the attention head; it must exist.
+            keep_features: also return the decoder's features.
         """
         decoded = self.decoder(self.trunk(image_B3HW))
         attention = None
         if attend:
             assert self.attention is not None, "this segmenter has no attention head"
             attention = self.attention(decoded.features_BChw)
-        height, width = image_B3HW.shape[-2:]
         return ScaleOutput(
             decoded.logits_BKhw,
-            decoded.features_BChw,
+            decoded.features_BChw if keep_features else None,
             attention,
             decoded.aux_logits_BKhw,
-            (height, width),
+            (image_B3HW.shape[2], image_B3HW.shape[3]),
         )

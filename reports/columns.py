@@ -117,7 +117,8 @@ def read_value(column: Column, record: Record, where: str, problems: Problems) -
     value = source.get(key)
     if value is None:
         if column.required:
-            problems.note(f"{where}: no {column.source} {key!r} for column {column.name!r}")
+            wanted = f"{column.source} {key!r} for column {column.name!r}"
+            problems.note(f"{where}: no {wanted if source else f'{column.source} record'}")
         return None
     try:
         return value if isinstance(value, column.kind) else column.kind(value)
@@ -131,10 +132,8 @@ def make_frame(
 ) -> pd.DataFrame:
     """A typed frame with one line a record, named for its problems."""
     content = {
-        column.name: pd.array(
-            [read_value(column, record, where, problems) for where, record in records],
-            dtype=DTYPES[column.kind],
-        )
+        column.name: [read_value(column, record, where, problems) for where, record in records]
         for column in columns
     }
-    return pd.DataFrame(content)
+    dtypes = {column.name: DTYPES[column.kind] for column in columns}
+    return pd.DataFrame(content).astype(dtypes)

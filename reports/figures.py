@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import pandas as pd
@@ -31,7 +32,7 @@ MARKERS = {
     "explicit": "DPX*",
     "hierarchical": "^v<>",
 }
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.size": 8,
     "font.family": "DejaVu Sans",
     "axes.titlesize": 8.5,
@@ -110,9 +111,9 @@ def looks(rows: Sequence[RowSummary]) -> dict[str, tuple[str, str]]:
 def cost_figure(report: Report) -> Drawing | None:
     """IoU against training cost, measured and published side by side on equal spans."""
     measured = [
-        (row, row.cost_ratio, row.iou, _error(row))
+        (row, row.article_gmacs_ratio, row.iou, _error(row))
         for row in report.rows
-        if row.cost_ratio is not None and row.iou is not None
+        if row.article_gmacs_ratio is not None and row.iou is not None
     ]
     published = [
         (row, row.published_cost, row.published_iou, (0.0, 0.0))

@@ -155,7 +155,9 @@ def _rich_table(grid: Grid, width: int) -> Table:
             vertical="bottom",
         )
     for line in grid.lines:
-        table.add_row(*(Text(cell, style=_style(cell)) for cell in line))
+        cells = line if width >= WIDE else [cell.replace(ABSENT, "not\nmeasured") for cell in line]
+        styles = [_style(cell) for cell in line]
+        table.add_row(*(Text(*pair) for pair in zip(cells, styles, strict=True)))
     return table
 
 

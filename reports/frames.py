@@ -77,6 +77,7 @@ def load_frames(
     if found is None:
         problems.note("costs: not measured")
     cost = found[1] if found else {}
+    row_problems = problems if found else Problems(strict=False)
     trainings = {
         identity: store.training(identity) for row in plan["rows"] for identity in row["trainings"]
     }
@@ -85,7 +86,9 @@ def load_frames(
     frames = Frames(
         plan=plan,
         parent=parent.info.run_id,
-        rows=make_frame(ROW_COLUMNS, [_row_record(row, cost) for row in plan["rows"]], problems),
+        rows=make_frame(
+            ROW_COLUMNS, [_row_record(row, cost) for row in plan["rows"]], row_problems
+        ),
         runs=runs,
         classes=_class_frame([], problems),
         curves=_curves(store, runs),
@@ -125,7 +128,7 @@ def _run_record(run: Run, names: Mapping[str, str]) -> tuple[str, Record]:
 
 
 def _run_frame(
-    plan: Mapping[str, Any], trainings: Mapping[str, Run | None], problems: Problems
+    plan: Mapping[str, Any], trainings: Mapping[str, Run], problems: Problems
 ) -> pd.DataFrame:
     """One line a row and seed, with its state and what the training's run says of it."""
     heads, records = [], []
@@ -159,9 +162,9 @@ def _curves(store: RunStore, runs: pd.DataFrame) -> pd.DataFrame:
         for run_id in runs["run_id"].dropna().unique()
     }
     points = [
-        (run.row, run.seed, curve, step, value)
-        for run in runs.dropna(subset="run_id").itertuples()
-        for curve, history in histories[run.run_id].items()
+        (run["row"], run["seed"], curve, step, value)
+        for run in runs.dropna(subset="run_id").to_dict("records")
+        for curve, history in histories[run["run_id"]].items()
         for step, value in history
     ]
     columns = {"row": "string", "seed": "int64", "curve": "string", "step": "int64"}
@@ -172,24 +175,26 @@ def _curves(store: RunStore, runs: pd.DataFrame) -> pd.DataFrame:
 def _read_evaluations(store: RunStore, frames: Frames, problems: Problems) -> None:
     """Fill in per-class IoU and pixel counts of every measured row and seed."""
     evaluations = {row["name"]: row["evaluation"] for row in frames.plan["rows"]}
+    measured = frames.runs[frames.runs["state"] == "measured"]
     tables = []
-    for run in frames.runs[frames.runs["state"] == "measured"].itertuples():
-        name, where = evaluations[run.row], f"row {run.row}, seed {run.seed}"
-        table = store.read_json(run.run_id, f"iou/{name}.json")
+    for run in measured.to_dict("records"):
+        row, seed, run_id = run["row"], run["seed"], run["run_id"]
+        name, where = evaluations[row], f"row {row}, seed {seed}"
+        table = store.read_json(run_id, f"iou/{name}.json")
         if table is None or not {"columns", "data"} <= set(table):
             problems.note(f"{where}: no IoU table iou/{name}.json")
         else:
             lines = [dict(zip(table["columns"], line, strict=True)) for line in table["data"]]
             last = {line["class"]: line for line in lines}
-            tables += [(run.row, run.seed, line) for line in last.values()]
-        path = store.fetch(run.run_id, f"evaluations/{name}.npz")
+            tables += [(row, seed, line) for line in last.values()]
+        path = store.fetch(run_id, f"evaluations/{name}.npz")
         if path is None:
             problems.note(f"{where}: no pixel counts evaluations/{name}.npz")
             continue
         try:
             with np.load(path) as content:
-                frames.counts[run.row, run.seed] = content["counts"]
-                frames.images[run.row] = content["ids"].tolist()
+                frames.counts[row, seed] = content["counts"]
+                frames.images[row] = content["ids"].tolist()
         except (OSError, ValueError, KeyError, BadZipFile) as error:
             problems.note(f"{where}: evaluations/{name}.npz can't be read: {error}")
     frames.classes = _class_frame(tables, problems)

@@ -81,5 +81,6 @@ def run_details(run: pd.Series) -> dict[str, Any]:
         known["commit"] = f"{known['commit']}, with local changes"
     if "train_seconds" in known:
         known["train_seconds"] = f"{known['train_seconds']:.1f}"
-    name = f"{known.pop('kind')}: {known.pop('name', known['run_id'])}"
+    kind, title = known.pop("kind"), known.pop("name", known["run_id"])
+    name = kind if kind == title else f"{kind}: {title}"
     return {"name": name, "items": [(key.replace("_", " "), value) for key, value in known.items()]}

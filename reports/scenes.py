@@ -125,8 +125,8 @@ def scene_figure(report: Report, row: RowSummary, scenes: Sequence[Scene], seed:
         bottom=legend_high / total,
         hspace=0.1,
     )
-    for spec, scene in zip(outer, scenes, strict=True):
-        _draw_scene(figure, spec, scene, rows_high, thin_indices(report.frames))
+    for index, scene in enumerate(scenes):
+        _draw_scene(figure, outer[index], scene, rows_high, thin_indices(report.frames))
     figure.legend(handles=handles, loc="lower center", ncols=LEGEND_COLUMNS, fontsize=7)
     name = re.sub(r"[^A-Za-z0-9._-]", "_", row.row)
     return Drawing(
@@ -173,8 +173,7 @@ def _draw_scene(
 
 
 def _show(ax: Axes, pixels: Pixels, title: str) -> None:
-    gray = {"cmap": "gray", "vmin": 0, "vmax": 255} if pixels.ndim == 2 else {}
-    ax.imshow(pixels, interpolation="nearest", **gray)
+    ax.imshow(pixels, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
     ax.set_title(title, fontsize=7, pad=2.5)
     ax.set_xticks([])
     ax.set_yticks([])

@@ -3,7 +3,6 @@
 import json
 import logging
 import os
-from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -124,7 +123,7 @@ class RunStore:
             content = json.loads(file.read_text()) if file else None
         except (OSError, ValueError):
             return None
-        return content if isinstance(content, Mapping) else None
+        return content if isinstance(content, dict) else None
 
     @cached_property
     def _runs(self) -> list[Run]:

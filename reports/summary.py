@@ -46,8 +46,8 @@ class Difference:
 class RowSummary:
     """One row of the table; what was not measured is ``None``.
 
-    Costs are absolute; a ``_ratio`` is to the baseline's. ``cost_ratio`` is the training cost by
-    the operations of the article's network, ``gmacs_ratio`` by those of the trained network.
+    Costs are absolute, a ``_ratio`` is to the baseline's. The tables' training cost is
+    ``article_gmacs_ratio``, by the article's network; ``gmacs_ratio`` is by the trained one.
     """
 
     row: str
@@ -66,7 +66,7 @@ class RowSummary:
     difference: Difference | None
     thin_iou: float | None
     thin_std: float | None
-    cost_ratio: float | None
+    article_gmacs_ratio: float | None
     published_cost: float | None
     article_gmacs: float | None
     gmacs: float | None
@@ -175,11 +175,11 @@ def findings(frames: Frames) -> list[Finding]:
     published = frames.rows.dropna(subset="published_iou").sort_values(
         "published_iou", kind="stable"
     )
-    names = published["row"].tolist()
+    names: list[str] = published["row"].tolist()
     pairs = list(combinations(names, 2))
     if len(pairs) > MOST_PAIRS:
         pairs = list(pairwise(names))
-    values = dict(zip(names, published["published_iou"], strict=True))
+    values: dict[str, float] = dict(zip(names, published["published_iou"], strict=True))
     found = [
         Finding(group="order", lower=low, higher=high, difference=compare(frames, high, low))
         for low, high in pairs
@@ -188,7 +188,7 @@ def findings(frames: Frames) -> list[Finding]:
     thin, baseline = thin_indices(frames), frames.plan["baseline"]
     if not thin or baseline not in set(frames.rows["row"]):
         return found
-    several = [row.row for row in frames.rows.itertuples() if len(row.eval_scales) > 1]
+    several = [row["row"] for row in frames.rows.to_dict("records") if len(row["eval_scales"]) > 1]
     return found + [
         Finding(
             group="thin",
@@ -212,16 +212,16 @@ def answer(frames: Frames, summaries: Sequence[RowSummary]) -> str:
     text = f"{best.display} has the highest mean IoU ({best.iou:.1f})"
     if best.difference is not None:
         text += f", {_points(best.difference)} over the baseline"
-    if best.cost_ratio is not None:
-        text += f", at {best.cost_ratio:.2f} times its training cost"
-    if best.cost_ratio is not None and best.eval_gmacs_ratio is not None:
+    if best.article_gmacs_ratio is not None:
+        text += f", at {best.article_gmacs_ratio:.2f} times its training cost"
+    if best.article_gmacs_ratio is not None and best.eval_gmacs_ratio is not None:
         text += f" and {best.eval_gmacs_ratio:.2f} times its evaluation cost"
     if len(measured) > 1:
         second = measured[1]
         lead = compare(frames, best.row, second.row)
         if lead is not None:
             sure = lead.doubt or "clear over these images"
-            ratio = second.cost_ratio
+            ratio = second.article_gmacs_ratio
             cost = f" ({ratio:.2f} times the training cost)" if ratio is not None else ""
             text += f". Its lead over {second.display}{cost}, {_points(lead)}, is {sure}"
     if best.planned_seeds == 1:
@@ -272,7 +272,7 @@ def _summarise_row(
         difference=None if name == baseline else compare(frames, name, baseline),
         thin_iou=_number(thin.mean()),
         thin_std=_number(thin.std(ddof=1)),
-        cost_ratio=ratio("article_gmacs"),
+        article_gmacs_ratio=ratio("article_gmacs"),
         published_cost=_number(row["published_cost"]),
         article_gmacs=_number(row["article_gmacs"]),
         gmacs=_number(row["gmacs"]),

@@ -76,17 +76,23 @@ def cost_grid(frames: Frames, summaries: Sequence[RowSummary], short: bool = Fal
     """What training and evaluation cost, as ratios to the baseline's and absolute."""
 
     def times(name: str) -> Callable[[RowSummary], str]:
-        return lambda row: _format(getattr(row, name), "{:.2f}x", ABSENT)
+        def cell(row: RowSummary) -> str:
+            measured = getattr(row, name) is not None
+            return _format(
+                getattr(row, f"{name}_ratio"), "{:.2f}x", NOTHING if measured else ABSENT
+            )
+
+        return cell
 
     fields = [
         _Field("row", lambda row: row.row if short else row.display),
-        _Field("training cost", times("cost_ratio")),
+        _Field("training cost", times("article_gmacs")),
         _Field("published", lambda row: _format(row.published_cost, "{:.2f}x"), published=True),
         _Field("minibatch", _minibatch_cell),
         _Field("published", _published_minibatch, published=True),
         _Field("memory", lambda row: _format(row.peak_mib, "{:,.0f} MiB", ABSENT)),
-        _Field("eval cost", times("eval_gmacs_ratio")),
-        _Field("eval time", times("eval_seconds_ratio")),
+        _Field("eval cost", times("eval_gmacs")),
+        _Field("eval time", times("eval_seconds")),
     ]
     return _grid("Cost", fields, summaries, 1, _cost_notes(frames, summaries))
 
@@ -134,8 +140,9 @@ def difference_text(difference: Difference | None) -> str:
 def _accuracy_notes(frames: Frames, summaries: Sequence[RowSummary]) -> list[str]:
     plan, seeds = frames.plan, len(frames.plan["seeds"])
     count = len(next(iter(frames.images.values()), []))
+    images = f", {count} images" if count else ""
     spread = f"mean ± standard deviation of {seeds} seeds" if seeds > 1 else "one seed"
-    lines = [f"Mean IoU in percent on {plan['dataset']} {plan['split']}, {count} images; {spread}."]
+    lines = [f"Mean IoU in percent on {plan['dataset']} {plan['split']}{images}; {spread}."]
     if plan["baseline"] not in {row.row for row in summaries}:
         lines.append(f"The baseline {plan['baseline']} is not in this run: nothing to compare to.")
     else:

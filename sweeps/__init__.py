@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sweeps.spec import Profile, Row, Sweep
 
-__all__ = ["Profile", "Row", "SWEEPS", "Sweep", "load_sweep"]
+__all__ = ["SWEEPS", "Profile", "Row", "Sweep", "load_sweep"]
 
 SWEEPS = ("table3",)
 

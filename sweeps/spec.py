@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from bench.config import Evaluation, Frozen, Runtime, Scales, TrainingConfig
 
@@ -26,7 +26,7 @@ class Row(Frozen):
     training: TrainingConfig
     strategy: Literal["single", "avgpool", "explicit", "hierarchical"]
     eval_scales: Scales
-    published: dict[str, float] = {}
+    published: dict[str, float] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _evaluable(self) -> Self:

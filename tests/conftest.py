@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from tiny import TINY, command, environment
 
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--runslow", action="store_true", help="run tests marked slow")
 

@@ -1,10 +1,11 @@
 """Configurations: validation messages, and identities that change with results only."""
 
 import pytest
+from pydantic import ValidationError
+
 from bench.config import Evaluation, Frozen, Runtime, TrainingConfig, check_scales
 from bench.errors import BenchError
 from bench.plan import choose_profile, choose_rows, make_plan
-from pydantic import ValidationError
 from sweeps import SWEEPS, load_sweep
 from sweeps.spec import Row
 from sweeps.table3 import SWEEP

@@ -2,12 +2,13 @@
 
 import pytest
 import torch
+from torch import nn
+
 from bench.cost import build_for, count_article, count_gmacs, measure
 from bench.meters import interleaved_medians, peak_mib
 from bench.plan import row_evaluation
 from models.precision import choose_precision
 from sweeps.table3 import SWEEP
-from torch import nn
 
 QUICK = SWEEP.profiles["quick"]
 ROWS = {row.name: row for row in SWEEP.rows(QUICK.base)}

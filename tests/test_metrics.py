@@ -3,19 +3,20 @@
 import numpy as np
 import pytest
 import torch
-from bench.metrics import class_iou, image_counts, mean_iou, paired_bootstrap
 from torchmetrics.classification import MulticlassJaccardIndex
 
+from bench.metrics import class_iou, image_counts, mean_iou, paired_bootstrap
 
-def random_counts(images: int, classes: int, seed: int) -> tuple[np.ndarray, torch.Tensor, torch.Tensor]:
+
+def random_counts(
+    images: int, classes: int, seed: int
+) -> tuple[np.ndarray, torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(seed)
     prediction = torch.randint(0, classes, (images, 20, 30), generator=generator)
     label = torch.randint(0, classes, (images, 20, 30), generator=generator)
     label = torch.where(torch.rand(label.shape, generator=generator) < 0.5, prediction, label)
     label[torch.rand(label.shape, generator=generator) < 0.1] = 255
-    counts = np.stack(
-        [image_counts(p, t, classes) for p, t in zip(prediction, label, strict=True)]
-    )
+    counts = np.stack([image_counts(p, t, classes) for p, t in zip(prediction, label, strict=True)])
     return counts, prediction, label
 
 

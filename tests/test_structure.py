@@ -22,7 +22,9 @@ def imported_modules(path: Path) -> set[str]:
             modules |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             modules.add(node.module)
-    return {name for name in modules if name.split(".")[0] in ("bench", "models", "sweeps", "reports")}
+    return {
+        name for name in modules if name.split(".")[0] in ("bench", "models", "sweeps", "reports")
+    }
 
 
 @pytest.mark.parametrize("package", ALLOWED)

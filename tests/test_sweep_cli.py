@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
+
 from bench.errors import run_main
 from bench.sweep import main, parse
-from PIL import Image
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 

@@ -13,7 +13,7 @@ tell what they are, rare classes, and objects of every size.
 from collections.abc import Callable
 from functools import partial
 
-from bench.datasets import IGNORE_INDEX, Array, Sample, check_choice, coarsen, digest
+from bench.datasets import Array, Sample, check_choice, coarsen, digest
 from bench.datasets.canvas import (
     BRICK,
     CLOUD,
