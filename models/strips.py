@@ -41,19 +41,7 @@ class Strips:
 
     def whole(self) -> Tensor:
         """Compute all rows, B x C x H x W, channels-last."""
-        height, width = self.size
-        batch, channels = self.rows(0, 1).shape[:2]
-        step = max(1, STRIP // (batch * channels * width))
-        if step >= height:
-            return self.rows(0, height)
-        result: Tensor | None = None
-        for start in range(0, height, step):
-            strip = self.rows(start, min(start + step, height))
-            if result is None:
-                result = strip.new_empty(batch, height, width, channels).permute(0, 3, 1, 2)
-            result[:, :, start : start + step] = strip
-        assert result is not None
-        return result
+        return _collect(self.rows, self.size[0], STRIP // self.rows(0, 1).numel())
 
     def __add__(self, other: Map) -> Strips:
         return Pointwise(torch.add, (self, other))
@@ -133,6 +121,15 @@ class Pointwise(Strips):
         )
 
 
+def by_rows(function: Callable[[Tensor], Tensor], maps_BCHW: Tensor) -> Tensor:
+    """Apply a function that treats each pixel by itself to some rows at a time."""
+    return _collect(
+        lambda start, stop: function(maps_BCHW[:, :, start:stop]),
+        maps_BCHW.shape[2],
+        4 * STRIP // maps_BCHW[:, :, :1].numel(),
+    )
+
+
 def resize(maps: Map, size: Size) -> Map:
     """Resize a tensor or strips bilinearly, ``align_corners=False``."""
     return maps.resize(size) if isinstance(maps, Strips) else layers.resize(maps, size)
@@ -143,6 +140,24 @@ def pointwise(function: Callable[..., Tensor], *maps: Map) -> Map:
     if any(isinstance(each, Strips) for each in maps):
         return Pointwise(function, maps)
     return function(*maps)
+
+
+def _collect(rows: Callable[[int, int], Tensor], height: int, step: int) -> Tensor:
+    """Put strips of ``step`` rows together, channels-last."""
+    step = max(1, step)
+    result = rows(0, min(step, height))
+    if step >= height:
+        return result
+    strip, shape = result, list(result.shape)
+    shape[2] = height
+    result = torch.empty(
+        shape, dtype=strip.dtype, device=strip.device, memory_format=torch.channels_last
+    )
+    result[:, :, :step] = strip
+    for start in range(step, height, step):
+        stop = min(start + step, height)
+        result[:, :, start:stop] = rows(start, stop)
+    return result
 
 
 def _take_rows(strip_BCRW: Tensor, index: Tensor) -> Tensor:

@@ -1,14 +1,14 @@
 """Trunks: image in, a fine, a middle and a deep feature map out (see ``models.contracts``).
 
 ``TRUNKS`` maps a name to a function of (output stride, pretrained). Networks that timm has as
-they were published come from timm; the others have a file of their own.
+they were published come from timm; the others have a file of their own. timm is imported when it
+is needed: with torchvision behind it, it takes seconds and 200 MB.
 
 Letters: B batch, C channels, H W height and width.
 """
 
 from collections.abc import Callable
 
-import timm
 import torch
 from torch import Tensor, nn
 
@@ -38,6 +38,8 @@ class TimmTrunk(Trunk):
         pretrained: bool = False,
         keep: tuple[int, int, int] = (1, 2, 4),
     ) -> None:
+        import timm
+
         super().__init__()
         packaged = packaged_weights(name) if pretrained else None
         self.network = timm.create_model(
@@ -85,6 +87,8 @@ def hrnet_w48(output_stride: int, pretrained: bool = False) -> Trunk:
     """HRNet-W48, whose output stride is 4 whatever is asked; see ``models.hrnet``."""
     trunk = HRNet()
     if pretrained:
+        import timm
+
         trunk.name = "hrnet_w48"
         import_trunk(trunk, timm.create_model("hrnet_w48", pretrained=True).state_dict())
     return trunk

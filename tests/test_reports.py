@@ -166,7 +166,7 @@ def test_strict_reading_raises(made):
 )
 def test_unreadable_and_missing_values_are_problems(value, problem):
     problems = Problems(strict=False)
-    record = {"tag": {"k": value} if value else {}}
+    record = {"tag": {"k": value} if value else {"other": "1"}}
     frame = make_frame([Column("c", "tag", "k", float, required=True)], [("x", record)], problems)
     assert problems == [problem]
     assert frame["c"].isna().all()
