@@ -100,6 +100,8 @@ class Invocation:
                         return self._interrupted()
                     if not measured:
                         self._measure(costs)
+            else:
+                show_plan(self.console, self.plan, None, None)
         except KeyboardInterrupt:
             return self._interrupted()
         except BaseException:
@@ -154,7 +156,8 @@ class Invocation:
         for training in self.plan.pending:
             if training.state == "evaluate":
                 folder = self._storage / "trained" / training.identity
-                training.resume = str(self.store.download_model(self._run_id(training.identity), folder))
+                run_id = self._run_id(training.identity)
+                training.resume = str(self.store.download_model(run_id, folder))
         if self.plan.pending:
             with self.display:
                 run_trainings(self.plan.pending, self.plan.runtime, self._storage, self)

@@ -18,6 +18,7 @@ class PlannedTraining:
         identity: hash of everything that can change its result.
         config: the training.
         evaluations: the rules that its rows are evaluated by.
+        evaluated: names of the evaluations that are in the store.
         rows: names of the rows that share it.
         state: ``new``, ``continue`` (from a checkpoint), ``evaluate`` (only that is missing)
             or ``done``.
@@ -28,10 +29,16 @@ class PlannedTraining:
     identity: str
     config: TrainingConfig
     evaluations: list[Evaluation] = field(default_factory=list)
+    evaluated: set[str] = field(default_factory=set)
     rows: list[str] = field(default_factory=list)
     state: str = "new"
     run_id: str | None = None
     resume: str | None = None
+
+    @property
+    def remaining(self) -> list[Evaluation]:
+        """The evaluations that are still to be done."""
+        return [rule for rule in self.evaluations if rule.name not in self.evaluated]
 
     @property
     def label(self) -> str:

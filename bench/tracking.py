@@ -73,16 +73,17 @@ class Store:
             run = self.find(training.identity)
             if run is None:
                 continue
-            evaluated = all(
-                f"miou/{evaluation.name}" in run.data.metrics
-                and run.data.tags.get(f"fingerprint.{evaluation.split}")
-                == plan.fingerprints[evaluation.split]
-                for evaluation in training.evaluations
-            )
+            training.evaluated = {
+                rule.name
+                for rule in training.evaluations
+                if f"miou/{rule.name}" in run.data.metrics
+                and run.data.tags.get(f"fingerprint.{rule.split}")
+                == plan.fingerprints[rule.split]
+            }
             training.run_id = run.info.run_id
             training.resume = run.data.tags.get("checkpoint")
             if run.info.status == "FINISHED":
-                training.state = "done" if evaluated else "evaluate"
+                training.state = "evaluate" if training.remaining else "done"
             elif training.resume:
                 training.state = "continue"
 

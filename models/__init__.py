@@ -3,7 +3,9 @@
 Knows torch and timm only: nothing here reads a configuration, a data set or a result store.
 """
 
-from models.build import DECODERS, STRATEGIES, TRUNKS, build_model
+from models.build import STRATEGIES, build_model
+from models.decoders import DECODERS
 from models.multiscale import Prediction
+from models.trunks import TRUNKS
 
 __all__ = ["DECODERS", "STRATEGIES", "TRUNKS", "Prediction", "build_model"]

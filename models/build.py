@@ -8,6 +8,7 @@ import torch
 from models.checkpoint import import_trunk
 from models.decoders import DECODERS
 from models.multiscale import AvgPool, Explicit, Hierarchical, Single, Strategy
+from models.recompute import checkpoint_blocks
 from models.segmenter import AttentionHead, Segmenter
 from models.trunks import TRUNKS
 
@@ -30,6 +31,7 @@ def build_model(
     width: int = 256,
     rates: tuple[int, ...] | None = None,
     pretrained: bool | str | Path | None = None,
+    checkpoint_trunk: bool = False,
 ) -> Strategy:
     """Build a network for one strategy, channels-last.
 
@@ -43,6 +45,7 @@ def build_model(
         width: channels of the decoder and of the attention head.
         rates: ASPP dilation rates; ``None`` takes the published ones for the output stride.
         pretrained: ``True`` for timm's own ImageNet weights, or a released file of them.
+        checkpoint_trunk: train with less memory and more time; see ``models.recompute``.
 
     Raises:
         ValueError: an unknown name; the message lists the known ones.
@@ -60,6 +63,8 @@ def build_model(
     decoder_module.name = decoder
     if isinstance(pretrained, str | Path):
         import_trunk(trunk_module, pretrained)
+    if checkpoint_trunk:
+        checkpoint_blocks(trunk_module)
     attention = None
     if strategy == "hierarchical":
         attention = AttentionHead(decoder_module.features_channels, width)

@@ -7,7 +7,8 @@ bilinearly, to sizes of any parity.
 Letters: B batch, C channels, H W height and width.
 """
 
-import torch
+from typing import Any
+
 from torch import Tensor, nn
 
 from models.contracts import Trunk
@@ -62,7 +63,7 @@ def _downsample(width: int, out_channels: int, steps: int) -> nn.Sequential:
     )
 
 
-class Module(nn.Module):
+class Exchange(nn.Module):
     """Four blocks on every branch, then each branch adds what all the others send it."""
 
     def __init__(self, branches: int) -> None:
@@ -87,6 +88,7 @@ class Module(nn.Module):
         maps = [branch(x) for branch, x in zip(self.branches, maps, strict=True)]
         sizes = [x.shape[-2:] for x in maps]
         fused = []
+        paths: Any
         for size, paths in zip(sizes, self.fuse_layers, strict=True):
             total = resize(paths[0](maps[0]), size)
             for path, x in zip(paths[1:], maps[1:], strict=True):
@@ -111,9 +113,9 @@ class HRNet(Trunk):
         )
         self.transition2 = conv_bn_relu(WIDTHS[1], WIDTHS[2], stride=2)
         self.transition3 = conv_bn_relu(WIDTHS[2], WIDTHS[3], stride=2)
-        self.stage2 = nn.Sequential(Module(2))
-        self.stage3 = nn.Sequential(*(Module(3) for _ in range(4)))
-        self.stage4 = nn.Sequential(*(Module(4) for _ in range(3)))
+        self.stage2 = nn.Sequential(Exchange(2))
+        self.stage3 = nn.Sequential(*(Exchange(3) for _ in range(4)))
+        self.stage4 = nn.Sequential(*(Exchange(4) for _ in range(3)))
         self.channels = (WIDTHS[0], WIDTHS[1], sum(WIDTHS))
         self.strides = (4, 8, 4)
         initialise(self)

@@ -1,5 +1,8 @@
 """Small building blocks that several networks share."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -11,10 +14,11 @@ def conv_bn(x: Tensor, conv: nn.Conv2d, norm: nn.BatchNorm2d) -> Tensor:
     In evaluation without gradients the batch norm is folded into the weights, which saves a copy
     of the map; the result differs by rounding.
     """
-    if norm.training or torch.is_grad_enabled():
+    mean, variance = norm.running_mean, norm.running_var
+    if norm.training or torch.is_grad_enabled() or mean is None or variance is None:
         return norm(conv(x))
-    scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
-    shift = norm.bias - norm.running_mean * scale
+    scale = norm.weight * (variance + norm.eps).rsqrt()
+    shift = norm.bias - mean * scale
     if conv.bias is not None:
         shift = shift + conv.bias * scale
     return conv._conv_forward(x, conv.weight * scale[:, None, None, None], shift)
@@ -25,7 +29,8 @@ class ConvBN(nn.Sequential):
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply them; see ``conv_bn``."""
-        conv, norm, *activation = self
+        layers: list[Any] = list(self)
+        conv, norm, *activation = layers
         x = conv_bn(x, conv, norm)
         return activation[0](x) if activation else x
 
@@ -70,11 +75,11 @@ class ASPP(nn.Module):
         return torch.cat([pooled] + [branch(x) for branch in self.branches], 1)
 
 
-def resize(maps: Tensor, size: tuple[int, int]) -> Tensor:
+def resize(maps: Tensor, size: Sequence[int]) -> Tensor:
     """Bilinear resizing of B x C x h x w maps to ``size`` (H, W), ``align_corners=False``."""
     if tuple(maps.shape[-2:]) == tuple(size):
         return maps
-    return F.interpolate(maps, size=size, mode="bilinear", align_corners=False)
+    return F.interpolate(maps, size=tuple(size), mode="bilinear", align_corners=False)
 
 
 def resize_and_join(maps: list[Tensor]) -> Tensor:

@@ -59,6 +59,11 @@ class ScaleMaps:
     attention_B1hw: Tensor | None
     image_size: Size
 
+    def weight(self, size: Size) -> Tensor:
+        """Attention on another grid, B x 1 x H x W in float32."""
+        assert self.attention_B1hw is not None, "this strategy has no attention"
+        return resize(self.attention_B1hw.float(), size)
+
 
 Fused = tuple[Map, dict[float, Tensor]]
 
@@ -201,9 +206,13 @@ class Explicit(Strategy):
 
     def attend(self, outputs: dict[float, ScaleOutput]) -> dict[float, ScaleOutput]:
         """Give every scale its channel of the softmax."""
-        features = [out.features_BChw for out in outputs.values()]
-        grid = outputs[1.0].features_BChw.shape[-2:]
-        joint = torch.cat([layers.resize(each, grid) for each in features], 1)
+        features = {
+            scale: out.features_BChw
+            for scale, out in outputs.items()
+            if out.features_BChw is not None
+        }
+        grid = features[1.0].shape[-2:]
+        joint = torch.cat([layers.resize(each, grid) for each in features.values()], 1)
         weights = self.attention(joint).float().softmax(1).split(1, dim=1)
         return {
             scale: out._replace(attention_B1hw=weight, features_BChw=None)
@@ -212,7 +221,7 @@ class Explicit(Strategy):
 
     def fuse(self, outputs: dict[float, ScaleMaps], size: Size) -> Fused:
         """Weigh the logits: the sum over scales of a_r l_r."""
-        attention = {scale: resize(out.attention_B1hw, size) for scale, out in outputs.items()}
+        attention = {scale: out.weight(size) for scale, out in outputs.items()}
         terms = (attention[scale] * resize(out.logits, size) for scale, out in outputs.items())
         return reduce(add, terms), attention
 
@@ -237,7 +246,7 @@ class Hierarchical(Strategy):
         for scale, out in lower:
             grid = out.image_size if scale >= 1 else size
             logits = resize(out.logits, out.image_size)
-            weight = resize(out.attention_B1hw.float(), out.image_size)
+            weight = out.weight(out.image_size)
             rest = 1 - resize(weight, grid)
             fused = resize(weight * logits, grid) + rest * resize(fused, grid)
             attention = {s: rest * resize(a, grid) for s, a in attention.items()}

@@ -11,6 +11,9 @@ Letters: B batch, K classes, M maps of one image, H W the label's grid, h w the 
 D = 9 pixels of a window, N windows of a map.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
@@ -57,7 +60,7 @@ class _RegionLoss(torch.autograd.Function):
     """The loss as one node of the graph, whose gradient is ready when its value is."""
 
     @staticmethod
-    def forward(ctx, logits_BKHW: Tensor, label_BHW: Tensor) -> Tensor:
+    def forward(ctx: Any, logits_BKHW: Tensor, label_BHW: Tensor) -> Tensor:
         batch, classes, height, width = logits_BKHW.shape
         maps = max(1, CHUNK // (height * width))
         pixels = (label_BHW < classes).sum() + 1
@@ -78,7 +81,7 @@ class _RegionLoss(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad_loss: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, grad_loss: Tensor) -> tuple[Tensor, None]:
         (gradient,) = ctx.saved_tensors
         return gradient * grad_loss, None
 
@@ -125,7 +128,7 @@ def _unexplained(guess_Mhw: Tensor, truth_Mhw: Tensor) -> Tensor:
     return diagonal_MD.log().sum() / RADIUS**2
 
 
-def _unpool(slope_Mhw: Tensor, size: tuple[int, int]) -> Tensor:
+def _unpool(slope_Mhw: Tensor, size: Sequence[int]) -> Tensor:
     """Gradient of ``_pool``: every pixel gets its share of its block's."""
     padded = F.pad(slope_Mhw / POOL**2, (0, 1, 0, 1))
     spread = F.interpolate(padded[None], scale_factor=POOL, mode="nearest")[0]

@@ -13,7 +13,7 @@ Letters: B batch, C channels, H W this map's grid, R rows of a strip.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import TypeAlias, overload
 
 import torch
 from torch import Tensor
@@ -130,6 +130,10 @@ def by_rows(function: Callable[[Tensor], Tensor], maps_BCHW: Tensor) -> Tensor:
     )
 
 
+@overload
+def resize(maps: Tensor, size: Size) -> Tensor: ...
+@overload
+def resize(maps: Strips, size: Size) -> Strips: ...
 def resize(maps: Map, size: Size) -> Map:
     """Resize a tensor or strips bilinearly, ``align_corners=False``."""
     return maps.resize(size) if isinstance(maps, Strips) else layers.resize(maps, size)

@@ -8,6 +8,7 @@ Letters: B batch, C channels, H W height and width.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -42,7 +43,7 @@ class TimmTrunk(Trunk):
 
         super().__init__()
         packaged = packaged_weights(name) if pretrained else None
-        self.network = timm.create_model(
+        self.network: nn.Module = timm.create_model(
             name,
             features_only=True,
             out_indices=keep,
@@ -52,8 +53,9 @@ class TimmTrunk(Trunk):
         if packaged is not None:
             features = self.network.state_dict()
             self.network.load_state_dict({name: packaged[name] for name in features})
-        self.channels = tuple(self.network.feature_info.channels())
-        self.strides = tuple(self.network.feature_info.reduction())
+        info: Any = self.network.feature_info
+        self.channels = tuple(info.channels())
+        self.strides = tuple(info.reduction())
 
     def forward(self, image_B3HW: Tensor) -> list[Tensor]:
         return self.network(image_B3HW)
@@ -67,8 +69,8 @@ def resnet50(output_stride: int, pretrained: bool = False) -> Trunk:
     """
     trunk = TimmTrunk("resnet50", output_stride, pretrained)
     for stage, dilation in (("layer3", 16 // output_stride), ("layer4", 32 // output_stride)):
-        for name, conv in trunk.network[stage].named_modules():
-            if name.endswith("conv2") and dilation > 1:
+        for name, conv in trunk.network.get_submodule(stage).named_modules():
+            if isinstance(conv, nn.Conv2d) and name.endswith("conv2") and dilation > 1:
                 conv.dilation = conv.padding = (dilation, dilation)
     return trunk
 

@@ -73,6 +73,13 @@ class WiderResNet38(Trunk):
         pretrained: not available from timm; give a file to ``build_model`` instead.
     """
 
+    mod2: nn.Module
+    mod3: nn.Module
+    mod4: nn.Module
+    mod5: nn.Module
+    mod6: nn.Module
+    mod7: nn.Module
+
     def __init__(self, output_stride: int, pretrained: bool = False) -> None:
         super().__init__()
         if pretrained:

@@ -179,6 +179,22 @@ def test_a_sweep_end_to_end_and_again(
     assert (folder / "table.csv").read_text() == table
 
 
+def test_a_row_added_later_is_only_evaluated(
+    tmp_path: Path, write_sweep: Callable[..., Path], run_cli: Run
+) -> None:
+    path = write_sweep(steps=4)
+    first = run_cli(path, "--rows", "single")
+    assert first.returncode == 0, first.stdout + first.stderr
+    second = run_cli(path, "--rows", "single,avgpool")
+    assert second.returncode == 0, second.stdout + second.stderr
+    assert "trained, to evaluate" in second.stdout
+    with sqlite3.connect(tmp_path / "mlflow.db") as store:
+        steps = store.execute("select count(*) from metrics where key = 'loss'").fetchone()[0]
+        names = {row[0] for row in store.execute("select distinct key from metrics")}
+    assert steps == 4, "nothing is trained twice"
+    assert {"miou/test_3_single_1.0", "miou/test_3_avgpool_0.5_1.0_2.0"} <= names
+
+
 def test_a_crash_fails_its_rows_only(
     tmp_path: Path, write_sweep: Callable[..., Path], run_cli: Run
 ) -> None:
