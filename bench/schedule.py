@@ -7,6 +7,8 @@ its reports goes through a ``Listener``.
 import json
 import logging
 import os
+import re
+import socket
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -69,8 +71,11 @@ def ray_session(address: str | None) -> Iterator[None]:
         modules = [str(root / package) for package in PACKAGES]
         options |= {"address": address, "runtime_env": {"py_modules": modules}}
     try:
+        if address and re.fullmatch(r"[^/]+:\d+", address):
+            host, port = address.rsplit(":", 1)
+            socket.create_connection((host, int(port)), timeout=10).close()
         ray.init(**options)
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         raise BenchError(
             f"no Ray cluster answers at {address!r} ({str(error).splitlines()[0]}): "
             "start one with `ray start --head`, or leave --address out"

@@ -77,8 +77,7 @@ class Store:
                 rule.name
                 for rule in training.evaluations
                 if f"miou/{rule.name}" in run.data.metrics
-                and run.data.tags.get(f"fingerprint.{rule.split}")
-                == plan.fingerprints[rule.split]
+                and run.data.tags.get(f"fingerprint.{rule.split}") == plan.fingerprints[rule.split]
             }
             training.run_id = run.info.run_id
             training.resume = run.data.tags.get("checkpoint")

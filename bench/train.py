@@ -21,6 +21,7 @@ from bench.datasets.sampling import ClassCenters, ClassUniformSampler, CropDatas
 from bench.datasets.transforms import TrainTransform, normalize
 from bench.errors import BenchError
 from models.losses import segmentation_loss
+from models.multiscale import Strategy
 from models.precision import Precision
 
 Batch = tuple[Tensor, Tensor]
@@ -75,7 +76,7 @@ def load_batches(
 class Training:
     """A training in progress: model, optimiser, schedule, loss scaling and step count."""
 
-    def __init__(self, config: TrainingConfig, model: nn.Module, precision: Precision) -> None:
+    def __init__(self, config: TrainingConfig, model: Strategy, precision: Precision) -> None:
         self.config = config
         self.model = model
         self.precision = precision

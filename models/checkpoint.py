@@ -54,17 +54,25 @@ def import_released(model: Strategy, source: Source) -> None:
         CheckpointError: an unreadable file, or names or shapes that do not fit; the network is
             left as it was.
     """
+    state = _read(source)
+    if isinstance(model, Explicit):
+        state = _order_scales(state)
+    _load(model, state, network_table(model))
+
+
+def network_table(model: Strategy) -> Table:
+    """What the entries of a whole released network are called in this one.
+
+    Raises:
+        CheckpointError: no released weights are known for its trunk or decoder.
+    """
     trunk, decoder = model.segmenter.trunk.name, model.segmenter.decoder.name
-    table = (
+    return (
         *_inside("backbone.", "segmenter.trunk.", _table("trunk", trunk, keytables.TRUNKS)),
         *_inside("", "segmenter.decoder.", _table("decoder", decoder, keytables.DECODERS)),
         *keytables.ATTENTION,
         *keytables.TRAINING_ONLY,
     )
-    state = _read(source)
-    if isinstance(model, Explicit):
-        state = _order_scales(state)
-    _load(model, state, table)
 
 
 def import_trunk(trunk: Trunk, source: Source) -> None:
@@ -140,7 +148,7 @@ def _order_scales(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return ordered
 
 
-def _rename(state: Mapping[str, Tensor], table: Table) -> tuple[dict[str, Tensor], list[str]]:
+def rename(state: Mapping[str, Tensor], table: Table) -> tuple[dict[str, Tensor], list[str]]:
     """Tensors under their names here, and the names that no line of the table knows."""
     lines = [(re.compile(pattern), name) for pattern, name in table]
     renamed: dict[str, Tensor] = {}
@@ -162,7 +170,7 @@ def _rename(state: Mapping[str, Tensor], table: Table) -> tuple[dict[str, Tensor
 
 def _load(module: nn.Module, state: Mapping[str, Tensor], table: Table) -> None:
     """Rename, compare with the module's own entries, and load strictly."""
-    renamed, unknown = _rename(state, table)
+    renamed, unknown = rename(state, table)
     own = module.state_dict()
     if not any(name.endswith("num_batches_tracked") for name in renamed):
         # files older than PyTorch 0.4.1 lack these counters, which evaluation does not read

@@ -90,8 +90,9 @@ class Strategy(nn.Module):
         """
         ordered = tuple(sorted(set(scales), reverse=True))
         self.check_scales(ordered)
-        outputs = {scale: self.run_scale(image_B3HW, scale, ordered) for scale in ordered}
-        outputs = self.attend(outputs)
+        # lowest first, as published: running statistics weigh the scale that came last most
+        outputs = {s: self.run_scale(image_B3HW, s, ordered) for s in reversed(ordered)}
+        outputs = self.attend({scale: outputs[scale] for scale in ordered})
         size = (image_B3HW.shape[2], image_B3HW.shape[3])
         logits_BKHW, attention = self.fuse_maps(outputs, "logits_BKhw", size)
         aux_BKHW = None

@@ -13,7 +13,7 @@ tell what they are, rare classes, and objects of every size.
 from collections.abc import Callable
 from functools import partial
 
-from bench.datasets import IGNORE_INDEX, Array, Sample, check_choice, coarsen, digest
+from bench.datasets import Array, Sample, check_choice, coarsen, digest
 from bench.datasets.canvas import (
     BRICK,
     CLOUD,
@@ -191,13 +191,13 @@ def _markings(canvas: Canvas, dice: StreetDice, curb: Sides) -> None:
     half = dice.uniform(0.09, 0.14)
     if dice.chance(0.8):
         middle, start = dice.uniform(-0.8, 0.8), dice.uniform(1.5, 6)
-        for i in range(14):
+        for i in range(8):
             z = start + 5 * i
             canvas.ground(paint, middle - half, middle + half, z, z + 3)
     if dice.chance(0.7):
         for side in (-1, 1):
             x = curb[side] - 0.4 * side
-            canvas.ground(paint, x - half, x + half, 0.5, 70)
+            canvas.ground(paint, x - half, x + half, 0.5, 40)
     if dice.chance(0.5):
         z = dice.uniform(3, 25)
         for i in range(int(curb[1] - curb[-1])):
@@ -252,7 +252,7 @@ def _street_furniture(
 
 def _pole(canvas: Canvas, dice: StreetDice, inward: int, x: float, z: float) -> None:
     metre = canvas.focal / z
-    half = min(max(THIN_WIDTH * metre, 1.5), 3) / metre / 2
+    half = min(max(THIN_WIDTH * metre, 2), 3) / metre / 2
     metal = dice.surface("pole", "metal")
     high = dice.uniform(2.3, 7)
     canvas.front(metal, x - half, x + half, 0, high, z)
@@ -260,7 +260,7 @@ def _pole(canvas: Canvas, dice: StreetDice, inward: int, x: float, z: float) -> 
         arm = sorted((x, x + inward * dice.uniform(0.8, 2)))
         canvas.front(metal, arm[0], arm[1], high - 2 * half, high, z)
     if dice.chance(0.55):
-        wide, tall = dice.uniform(0.3, 0.48), dice.uniform(0.3, 0.48)
+        wide, tall = dice.uniform(0.32, 0.48), dice.uniform(0.32, 0.48)
         middle = min(high, 3.2) - tall
         disc = 0 if dice.chance(0.4) else None
         plate = dice.surface("sign", "red" if dice.chance(0.5) else "blue")
