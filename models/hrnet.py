@@ -119,6 +119,12 @@ class HRNet(Trunk):
         self.channels = (WIDTHS[0], WIDTHS[1], sum(WIDTHS))
         self.strides = (4, 8, 4)
         initialise(self)
+        # blocks begin as identities (Goyal et al., 2017): a hundred random ones would overflow
+        for block in self.modules():
+            if isinstance(block, Bottleneck):
+                nn.init.zeros_(block.bn3.weight)
+            elif isinstance(block, BasicBlock):
+                nn.init.zeros_(block.bn2.weight)
 
     def forward(self, image_B3HW: Tensor) -> list[Tensor]:
         x = self.layer1(self.conv2(self.conv1(image_B3HW)))

@@ -153,5 +153,5 @@ def test_counters_may_be_absent_altogether(tmp_path: Path) -> None:
     }
     import_trunk(trunk, released)
     del released["conv1.weight"]
-    with pytest.raises(CheckpointError, match="missing: network.conv1.weight"):
+    with pytest.raises(CheckpointError, match=r"missing: network\.conv1\.weight"):
         import_trunk(trunk, released)

@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tiny import command, environment
+
 from bench.errors import BenchError
 from bench.schedule import ray_session
 from bench.tracking import Store
-from tiny import command, environment
 
 
 @pytest.fixture
