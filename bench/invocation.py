@@ -76,7 +76,9 @@ class Invocation:
         self.display = Display(console, plan.pending)
         self.failures: dict[str, str] = {}
         self.mendable = False
-        self.busy: dict[str, float] = {}
+        self.compute_seconds: list[float] = []
+        self.cost_seconds = 0.0
+        self.at_once = 1
 
     def run(self, started: float, address: str | None) -> int:
         """Trainings, costs, report.
@@ -116,7 +118,6 @@ class Invocation:
     def started(self, identity: str) -> None:
         """A trial starts, or starts again after a failure."""
         self.store.begin_training(self.parent, self.plan, self.trainings[identity])
-        self.busy.setdefault(identity, time.monotonic())
         self.display.note(identity, "starting")
 
     def progressed(self, identity: str, progress: Progress) -> None:
@@ -128,11 +129,11 @@ class Invocation:
         """Remember the checkpoint for a later invocation."""
         self.store.note_checkpoint(self._run_id(identity), uri)
 
-    def finished(self, identity: str, folder: Path) -> None:
+    def finished(self, identity: str, folder: Path, seconds: float) -> None:
         """Keep the results."""
         self.store.finish_training(self._run_id(identity), self.plan, folder)
         self.trainings[identity].state = "done"
-        self.busy[identity] = time.monotonic() - self.busy[identity]
+        self.compute_seconds.append(seconds)
         self.display.note(identity, "done")
 
     def failed(self, identity: str, reason: str, mendable: bool) -> None:
@@ -151,8 +152,9 @@ class Invocation:
         return len(self.plan.pending) - len(self.failures)
 
     def _train(self) -> None:
-        at_once = check_resources(self.plan.runtime)
-        show_plan(self.console, self.plan, self.store.estimate(self.plan, at_once), at_once)
+        self.at_once = check_resources(self.plan.runtime)
+        estimate = self.store.estimate(self.plan, self.at_once)
+        show_plan(self.console, self.plan, estimate, self.at_once)
         for training in self.plan.pending:
             if training.state == "evaluate":
                 folder = self._storage / "trained" / training.identity
@@ -181,6 +183,7 @@ class Invocation:
         """Count and time all strategies in one process, alone on the device."""
         data = self.plan.profile.base.data
         dataset = open_split(data, self.plan.profile.split, self.plan.runtime.data_root)
+        begun = time.monotonic()
         with self.console.status("measuring costs: operations, minibatch time, memory"):
             report = run_alone(
                 self.plan.runtime,
@@ -191,6 +194,7 @@ class Invocation:
                 dataset[0].label.shape,
                 self.plan.profile.cost_rounds,
             )
+        self.cost_seconds = time.monotonic() - begun
         self.store.log_cost(self.parent, costs.identity, report)
 
     def _report(self, started: float) -> None:
@@ -210,12 +214,13 @@ class Invocation:
             print(f"error: {', '.join(labels)}: {reason}", file=sys.stderr)
 
     def _closing_lines(self, folder: Path, started: float) -> None:
-        say = self.console.print
-        busy = sum(self.busy.values())
-        if busy:
+        say, wall = self.console.print, self._wall(started)
+        if self.compute_seconds:
+            trials = max(max(self.compute_seconds), sum(self.compute_seconds) / self.at_once)
+            compute = trials + self.cost_seconds
             say(
-                f"wall time {duration(self._wall(started))}; "
-                f"trials were busy for {duration(busy)} in all"
+                f"wall time {duration(wall)}, {wall / compute:.2f} times the {duration(compute)} "
+                f"of pure compute ({self.at_once} at once; costs {duration(self.cost_seconds)})"
             )
         say(f"report: {folder / 'index.html'}")
         say(f"browse: mlflow ui    redraw: python -m reports {self.plan.sweep.name}")

@@ -2,7 +2,6 @@
 
 import argparse
 import sys
-import time
 from pathlib import Path
 
 from rich.console import Console
@@ -15,14 +14,13 @@ from bench.tracking import Store
 from sweeps import load_sweep
 
 
-def run_sweep(options: argparse.Namespace) -> int:
-    """Run a sweep as the command line says.
+def run_sweep(options: argparse.Namespace, started: float) -> int:
+    """Run a sweep as the command line says; ``started`` is when, by ``time.monotonic``.
 
     Returns:
         0 when every row has its numbers, 1 when a trial crashed, 2 when one met something that
         the user can mend, 130 after an interruption.
     """
-    started = time.monotonic()
     console = Console(file=sys.stdout, highlight=False)
     try:
         sweep = load_sweep(options.sweep)

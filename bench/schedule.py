@@ -10,6 +10,7 @@ import os
 import re
 import socket
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -44,8 +45,8 @@ class Listener(Protocol):
     def checkpointed(self, identity: str, uri: str) -> None:
         """A trial's checkpoint is in the storage folder."""
 
-    def finished(self, identity: str, folder: Path) -> None:
-        """A trial is done; ``folder`` holds its results."""
+    def finished(self, identity: str, folder: Path, seconds: float) -> None:
+        """A trial is done; ``folder`` holds its results, and it computed for ``seconds``."""
 
     def failed(self, identity: str, reason: str, mendable: bool) -> None:
         """A trial failed for good; ``mendable`` if the user can do something about it."""
@@ -172,9 +173,11 @@ def _trainable(config: dict[str, str]) -> None:
 
         def hand_over() -> None:
             checkpoint = tune.Checkpoint.from_directory(str(folder))
-            tune.report({"progress": None}, checkpoint=checkpoint)
+            seconds = time.monotonic() - started
+            tune.report({"progress": None, "seconds": seconds}, checkpoint=checkpoint)
 
         _fetch_earlier_attempt(spec["resume"], folder)
+        started = time.monotonic()
         try:
             run_trial(
                 TrainingConfig(**spec["config"]),
@@ -234,7 +237,7 @@ class _Forward(tune.Callback):
             self.listener.failed(name, self.errors[name], mendable=True)
             return
         with trial.checkpoint.as_directory() as folder:
-            self.listener.finished(name, Path(folder))
+            self.listener.finished(name, Path(folder), trial.last_result["seconds"])
 
     def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
         if trial.num_failures > RETRIES:

@@ -5,9 +5,12 @@ Running the same command again goes on where it stopped.
 
 import argparse
 import sys
+import time
 from pathlib import Path
 
 from bench.errors import BenchError, run_main
+
+STARTED = time.monotonic()
 
 EXAMPLES = """examples:
   python -m bench.sweep table3                        Table 3 on embedded data, two CPU cores
@@ -59,7 +62,7 @@ def main(argv: list[str] | None = None) -> int:
         raise BenchError(f"--seeds {options.seeds}: at least 1")
     from bench.run import run_sweep
 
-    return run_sweep(options)
+    return run_sweep(options, STARTED)
 
 
 def list_sweeps() -> int:
