@@ -9,19 +9,19 @@ from torch import Tensor, nn
 
 
 def conv_bn(x: Tensor, conv: nn.Conv2d, norm: nn.BatchNorm2d) -> Tensor:
-    """Convolution and batch norm; one pass over the map where running statistics allow it.
+    """Convolution and batch norm.
 
-    In evaluation without gradients the batch norm is folded into the weights, which saves a copy
-    of the map; the result differs by rounding.
+    In float32 evaluation without gradients the batch norm works in place, which saves a copy of
+    the map where memory peaks; the result differs by rounding.
     """
+    y = conv(x)
     mean, variance = norm.running_mean, norm.running_var
-    if norm.training or torch.is_grad_enabled() or mean is None or variance is None:
-        return norm(conv(x))
+    trains = norm.training or torch.is_grad_enabled()
+    if trains or y.dtype != torch.float32 or mean is None or variance is None:
+        return norm(y)
     scale = norm.weight * (variance + norm.eps).rsqrt()
     shift = norm.bias - mean * scale
-    if conv.bias is not None:
-        shift = shift + conv.bias * scale
-    return conv._conv_forward(x, conv.weight * scale[:, None, None, None], shift)
+    return torch.addcmul(shift[:, None, None], y, scale[:, None, None], out=y)
 
 
 class ConvBN(nn.Sequential):
