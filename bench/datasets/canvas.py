@@ -36,6 +36,27 @@ class Style(NamedTuple):
     light: Rgb
 
 
+STYLES = {
+    "asphalt": Style(GRAIN, (66, 66, 72), (124, 122, 122)),
+    "tiles": Style(TILES, (88, 84, 80), (168, 158, 144)),
+    "windows": Style(WINDOWS, (52, 58, 72), (168, 148, 126)),
+    "brick": Style(BRICK, (88, 62, 54), (160, 116, 96)),
+    "plaster": Style(GRAIN, (146, 132, 108), (204, 188, 160)),
+    "foliage": Style(FOLIAGE, (22, 40, 20), (112, 136, 74)),
+    "sky": Style(CLOUD, (118, 150, 192), (226, 230, 238)),
+    "metal": Style(GRAIN, (34, 36, 40), (78, 80, 84)),
+    "bark": Style(GRAIN, (58, 44, 32), (104, 82, 60)),
+    "red": Style(GRAIN, (160, 30, 36), (196, 52, 54)),
+    "blue": Style(GRAIN, (24, 52, 140), (44, 84, 184)),
+    "teal": Style(GRAIN, (20, 92, 92), (52, 136, 132)),
+    "violet": Style(GRAIN, (88, 48, 120), (132, 84, 164)),
+    "white": Style(GRAIN, (200, 200, 200), (236, 236, 236)),
+    "vest": Style(GRAIN, (196, 130, 30), (240, 186, 70)),
+    "trousers": Style(GRAIN, (28, 30, 52), (56, 60, 92)),
+    "skin": Style(GRAIN, (150, 108, 88), (206, 166, 138)),
+}
+
+
 class Surface(NamedTuple):
     """What covers a painted pixel: class, texture with its texels per metre and shift, colours."""
 
@@ -146,7 +167,6 @@ class Canvas:
         v: Floats,
         k: Floats | float,
         mask: Mask | bool = True,
-        bars: float = 0,
     ) -> None:
         """Paints a window where `mask` holds.
 
@@ -157,12 +177,8 @@ class Canvas:
             v: Metres across it.
             k: Pixels per metre.
             mask: Where in the window.
-            bars: If above 0, only upright bars this many metres apart and a rail are seen, with
-                what was painted before between them; the label covers the whole mask.
         """
         np.copyto(self.label[window], surface.label, where=mask)
-        if bars:
-            mask = mask & ((u % bars < bars / 4) | (v % 1.0 < 0.12))
         number = len(self.surfaces)
         self.surfaces.append(surface)
         for buffer, value in ((self.surface, number), (self.u, u), (self.v, v), (self.k, k)):
@@ -178,7 +194,6 @@ class Canvas:
         h1: float,
         z: float,
         rough: float | None = None,
-        bars: float = 0,
     ) -> None:
         """An upright rectangle facing the camera or, with `rough` edges, the ellipse inside it."""
         k = self.focal / z
@@ -194,18 +209,9 @@ class Canvas:
                 i = ((y + 50) * 40).astype(np.intp) % TEXELS
                 j = ((x + 90) * 40).astype(np.intp) % TEXELS
                 mask = a * a + b * b < 1 - rough / 2 + rough * textures()[FOLIAGE][i, j]
-        self.fill(surface, window, x, y, k, mask, bars)
+        self.fill(surface, window, x, y, k, mask)
 
-    def side(
-        self,
-        surface: Surface,
-        x: float,
-        z0: float,
-        z1: float,
-        h0: float,
-        h1: float,
-        bars: float = 0,
-    ) -> None:
+    def side(self, surface: Surface, x: float, z0: float, z1: float, h0: float, h1: float) -> None:
         """An upright plane along the street, at x, from z0 to z1 and from height h0 to h1."""
         near, far = self.focal * x / z0, self.focal * x / z1
         tallest = self.focal / z0
@@ -219,7 +225,7 @@ class Canvas:
         if not k.size:
             return
         height = np.float32(self.eye) - self.y[window[0], None] / k
-        self.fill(surface, window, self.focal / k, height, k, (height >= h0) & (height < h1), bars)
+        self.fill(surface, window, self.focal / k, height, k, (height >= h0) & (height < h1))
 
     def ground(self, surface: Surface, x0: float, x1: float, z0: float, z1: float) -> None:
         """A part of the ground."""

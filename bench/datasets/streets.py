@@ -1,32 +1,16 @@
 """Street scenes drawn procedurally: any number, any size, the same for a seed on every machine.
 
-A scene is a flat world in metres seen by a camera at the origin: x to the right, height up, z
-ahead. Surfaces are painted from far to near into buffers that hold each pixel's surface and its
-place on that surface; one pass at the end turns them into colours. Only integers and + - * / % are
-used on the way, so no mathematics library can change a bit.
-
-What makes it hard is in the constants below: poles and signs one to three pixels wide, large
-near surfaces that wear the texture of another class, so that only their outline and surroundings
-tell what they are, rare classes, and objects of every size.
+What makes it hard is in the constants below: poles two or three pixels wide, large near surfaces
+that wear the texture of another class, so that only their outline and surroundings tell what they
+are, rare classes, and objects of every size. How surfaces become a picture is in
+`bench.datasets.canvas`.
 """
 
 from collections.abc import Callable
 from functools import partial
 
 from bench.datasets import Array, Sample, check_choice, coarsen, digest
-from bench.datasets.canvas import (
-    BRICK,
-    CLOUD,
-    FOLIAGE,
-    GRAIN,
-    TEXELS_PER_METRE,
-    TILES,
-    WINDOWS,
-    Canvas,
-    Dice,
-    Style,
-    Surface,
-)
+from bench.datasets.canvas import GRAIN, STYLES, TEXELS_PER_METRE, Canvas, Dice, Surface
 from bench.errors import BenchError
 
 VERSION = 1
@@ -34,7 +18,7 @@ VERSION = 1
 
 MISLEAD = 0.12  # chance that a surface wears the texture of another class
 COLOR_SPREAD = 20  # how far a surface's colour strays from its style, in grey levels
-THIN_WIDTH = 0.25  # metres; a pole is this wide but never below 1 or above 3 pixels of 160 rows
+THIN_WIDTH = 0.25  # metres; a pole is this wide but never below 2 or above 3 pixels
 BUS, PERSON, CAR = 0.8, 6.0, 5.0  # expected number in a scene
 POLE_GAP = 6.0  # mean metres between poles on one side
 
@@ -58,35 +42,12 @@ COUNTS = {"train": 400, "val": 60, "test": 120, "coarse": 2800}
 Thing = tuple[float, Callable[[], None]]  # its distance, and what draws it
 Sides = dict[int, float]  # something of the left side, -1, and of the right side, 1
 
-STYLES = {
-    "asphalt": Style(GRAIN, (66, 66, 72), (124, 122, 122)),
-    "tiles": Style(TILES, (88, 84, 80), (168, 158, 144)),
-    "windows": Style(WINDOWS, (52, 58, 72), (168, 148, 126)),
-    "brick": Style(BRICK, (88, 62, 54), (160, 116, 96)),
-    "plaster": Style(GRAIN, (146, 132, 108), (204, 188, 160)),
-    "foliage": Style(FOLIAGE, (22, 40, 20), (112, 136, 74)),
-    "sky": Style(CLOUD, (118, 150, 192), (226, 230, 238)),
-    "metal": Style(GRAIN, (34, 36, 40), (78, 80, 84)),
-    "bark": Style(GRAIN, (58, 44, 32), (104, 82, 60)),
-    "red": Style(GRAIN, (160, 30, 36), (196, 52, 54)),
-    "blue": Style(GRAIN, (24, 52, 140), (44, 84, 184)),
-    "teal": Style(GRAIN, (20, 92, 92), (52, 136, 132)),
-    "violet": Style(GRAIN, (88, 48, 120), (132, 84, 164)),
-    "white": Style(GRAIN, (200, 200, 200), (236, 236, 236)),
-    "vest": Style(GRAIN, (196, 130, 30), (240, 186, 70)),
-    "trousers": Style(GRAIN, (28, 30, 52), (56, 60, 92)),
-    "skin": Style(GRAIN, (150, 108, 88), (206, 166, 138)),
-}
 OWN = {
-    "road": ("asphalt",),
-    "sidewalk": ("tiles",),
     "building": ("windows", "windows", "brick", "plaster"),
     "car": ("teal", "violet"),
     "bus": ("red",),
 }
 FOREIGN = {
-    "road": ("tiles",),
-    "sidewalk": ("asphalt",),
     "building": ("foliage", "sky"),
     "car": ("metal", "plaster"),
     "bus": ("windows", "foliage", "brick"),
@@ -155,9 +116,8 @@ def _backdrop(canvas: Canvas, dice: StreetDice) -> None:
             canvas.front(dice.surface("building"), x, x + width, 0, dice.uniform(5, 18), 95)
         else:
             top = dice.uniform(4, 11)
-            canvas.front(
-                dice.surface("vegetation", "foliage"), x - 4, x + width + 4, -top, top, 90, 0.4
-            )
+            trees = dice.surface("vegetation", "foliage")
+            canvas.front(trees, x - 4, x + width + 4, -top, top, 90, 0.4)
         x += width
 
 
@@ -212,11 +172,10 @@ def _row_of_houses(canvas: Canvas, dice: StreetDice, side: int, x: float) -> Non
         kind = dice.choice(("house", "house", "house", "trees", "gap"))
         if kind == "house":
             high = dice.uniform(5, 14)
-            surface = dice.surface("building")
-            canvas.side(surface, x, near, z, 0, high)
+            canvas.side(dice.surface("building"), x, near, z, 0, high)
             end = sorted((x, x + side * dice.uniform(8, 14)))
             canvas.front(dice.surface("building"), end[0], end[1], 0, high, near)
-        if kind == "trees":
+        elif kind == "trees":
             for _ in range(dice.count(3) if z > 6 else 0):
                 _tree(canvas, dice, x + side * dice.uniform(2, 7), dice.uniform(max(near, 5), z))
         z = near
@@ -264,11 +223,9 @@ def _pole(canvas: Canvas, dice: StreetDice, inward: int, x: float, z: float) -> 
         middle = min(high, 3.2) - tall
         disc = 0 if dice.chance(0.4) else None
         plate = dice.surface("sign", "red" if dice.chance(0.5) else "blue")
-        canvas.front(
-            dice.surface("sign", "white"), x - wide, x + wide, middle - tall, middle + tall, z, disc
-        )
-        wide, tall = wide * 0.8, tall * 0.8
-        canvas.front(plate, x - wide, x + wide, middle - tall, middle + tall, z, disc)
+        for surface, size in ((dice.surface("sign", "white"), 1), (plate, 0.8)):
+            a, b = wide * size, tall * size
+            canvas.front(surface, x - a, x + a, middle - b, middle + b, z, disc)
 
 
 def _person(canvas: Canvas, dice: StreetDice, x: float, z: float) -> None:
@@ -280,8 +237,7 @@ def _person(canvas: Canvas, dice: StreetDice, x: float, z: float) -> None:
     canvas.front(legs, x - half + stride, x - 0.02, 0, tall * 0.5, z)
     canvas.front(legs, x + 0.02, x + half - stride, 0, tall * 0.5, z)
     canvas.front(dice.surface("person", "vest"), x - half, x + half, tall * 0.45, tall * 0.84, z)
-    head = dice.surface("person", "skin")
-    canvas.front(head, x - 0.12, x + 0.12, tall * 0.83, tall, z, 0)
+    canvas.front(dice.surface("person", "skin"), x - 0.12, x + 0.12, tall * 0.83, tall, z, 0)
 
 
 def _traffic(canvas: Canvas, dice: StreetDice, curb: Sides, front: Sides) -> list[Thing]:
