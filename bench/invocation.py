@@ -4,6 +4,7 @@ import hashlib
 import json
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import rmtree
@@ -19,6 +20,7 @@ from bench.terminal import Display, duration, show_plan
 from bench.tracking import Store
 from bench.train import Progress
 from reports.build import build_report
+from sweeps.spec import Row
 
 CRASHED, MENDABLE, INTERRUPTED = 1, 2, 130
 
@@ -38,11 +40,11 @@ class CostTask:
     rows: dict[str, tuple[str, Evaluation]]
 
     @classmethod
-    def of(cls, plan: Plan) -> "CostTask":
-        """The measurement that a plan's rows need."""
+    def of(cls, plan: Plan, chosen: Sequence[Row]) -> "CostTask":
+        """The measurement that rows of a plan need."""
         trainings: dict[str, TrainingConfig] = {}
         rows: dict[str, tuple[str, Evaluation]] = {}
-        for row in plan.rows:
+        for row in chosen:
             config = row.training.replace(seed=0)
             key = config.identity("cost")
             trainings[key] = config
@@ -91,7 +93,7 @@ class Invocation:
             0 when every row has its numbers, 1 when a trial crashed, 2 when one met something
             that the user can mend, 130 after an interruption.
         """
-        costs = CostTask.of(self.plan)
+        costs = CostTask.of(self.plan, self.plan.rows)
         measured = self.store.find(costs.identity) is not None and not self.fresh
         self.parent = self.store.begin_sweep(self.plan, costs.identity)
         try:
@@ -101,7 +103,7 @@ class Invocation:
                     if self._unfinished():
                         return self._interrupted()
                     if not measured:
-                        self._measure(costs)
+                        self._measure(CostTask.of(self.plan, self._trained_rows()))
             else:
                 show_plan(self.console, self.plan, None, None)
         except KeyboardInterrupt:
@@ -151,6 +153,13 @@ class Invocation:
     def _unfinished(self) -> int:
         return len(self.plan.pending) - len(self.failures)
 
+    def _trained_rows(self) -> list[Row]:
+        return [
+            row
+            for row in self.plan.rows
+            if any(self.plan.training_of(row, seed).state == "done" for seed in self.plan.seeds)
+        ]
+
     def _train(self) -> None:
         self.at_once = check_resources(self.plan.runtime)
         estimate = self.store.estimate(self.plan, self.at_once)
@@ -181,6 +190,8 @@ class Invocation:
 
     def _measure(self, costs: CostTask) -> None:
         """Count and time all strategies in one process, alone on the device."""
+        if not costs.rows:
+            return
         data = self.plan.profile.base.data
         dataset = open_split(data, self.plan.profile.split, self.plan.runtime.data_root)
         begun = time.monotonic()

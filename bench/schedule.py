@@ -145,6 +145,7 @@ def run_trainings(
             verbose=0,
         ),
     )
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     with _quiet():
         tuner.fit()
 
