@@ -11,7 +11,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-IDENTITY_VERSION = 1
+IDENTITY_VERSION = 2
 """Raise it when a change of the code changes the results of trainings."""
 
 Scales = tuple[float, ...]

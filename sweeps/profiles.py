@@ -16,7 +16,7 @@ QUICK = Profile(
         data=DataConfig(dataset="streets", train_images=400, scene_size=(160, 320)),
         augment=AugmentConfig(crop=(128, 256), scale=(0.5, 2.2), color_jitter=0.0, blur=0.0),
         network=NetworkConfig(trunk="mini", width=48, rates=(2, 4, 8)),
-        optim=OptimConfig(name="adamw", lr=3e-3, steps=680, batch_size=4, schedule="onecycle"),
+        optim=OptimConfig(name="adamw", lr=3e-3, steps=640, batch_size=4, schedule="onecycle"),
     ),
     runtime=Runtime(cpus=1, checkpoint_seconds=15),
     split="test",
