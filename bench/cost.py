@@ -23,7 +23,7 @@ from bench.config import Evaluation, NetworkConfig, TrainingConfig
 from bench.evaluate import apply_rule
 from bench.meters import interleaved_medians, peak_mib
 from bench.train import Training
-from models import build_model
+from bench.trained import build_network
 from models.multiscale import Strategy
 from models.precision import Precision, choose_precision
 
@@ -119,26 +119,9 @@ def count_gmacs(
     return sum(n for name, n in operators.items() if name in COUNTED) / 1e9
 
 
-def build_for(
-    config: TrainingConfig, classes: int, network: NetworkConfig | None = None
-) -> Strategy:
-    """An untrained network of a configuration; costs do not depend on the weights."""
-    chosen = network or config.network
-    return build_model(
-        chosen.trunk,
-        chosen.decoder,
-        config.strategy,
-        classes,
-        train_scales=config.train_scales,
-        output_stride=chosen.output_stride,
-        width=chosen.width,
-        rates=chosen.rates,
-    )
-
-
 def count_article(config: TrainingConfig, precision: Precision) -> float:
     """GMACs of the training pass of the article's network under a configuration's strategy."""
-    model = build_for(config, ARTICLE_CLASSES, ARTICLE_NETWORK).to(precision.device)
+    model = build_network(config, ARTICLE_CLASSES, network=ARTICLE_NETWORK).to(precision.device)
     return count_gmacs(model, (ARTICLE_SIZE, ARTICLE_SIZE), config.train_scales, precision)
 
 
@@ -162,7 +145,7 @@ def measure(
     torch.set_num_threads(first.threads)
     precision = choose_precision(first.precision, torch.device(first.device))
     built = {
-        key: Training(config, build_for(config, classes).to(precision.device), precision)
+        key: Training(config, build_network(config, classes).to(precision.device), precision)
         for key, config in trainings.items()
     }
     batch = random_batch(first, classes)

@@ -31,7 +31,7 @@ from bench.evaluate import (
 )
 from bench.metrics import mean_iou
 from bench.train import Progress, Training, load_batches
-from models import build_model
+from bench.trained import build_network, save_trained
 from models.multiscale import Strategy
 from models.precision import Precision, choose_precision
 
@@ -68,7 +68,8 @@ def run_trial(
     torch.manual_seed(config.seed)
     precision = choose_precision(config.precision, torch.device(config.device))
     training_set = open_split(config.data, config.data.split, runtime.data_root)
-    model = build_network(config, len(training_set.classes)).to(precision.device)
+    network = build_network(config, len(training_set.classes), pretrained=True)
+    model = network.to(precision.device)
     if (folder / "model.pt").exists():
         load_weights(model, folder / "model.pt")
     else:
@@ -121,22 +122,6 @@ def _train(
     )
 
 
-def build_network(config: TrainingConfig, classes: int) -> Strategy:
-    """The configured network with its initial weights."""
-    network = config.network
-    return build_model(
-        network.trunk,
-        network.decoder,
-        config.strategy,
-        classes,
-        train_scales=config.train_scales,
-        output_stride=network.output_stride,
-        width=network.width,
-        rates=network.rates,
-        pretrained=network.pretrained,
-    )
-
-
 def save_model(path: Path, training: Training, dataset: SegmentationDataset) -> None:
     """Write weights with all that is needed to use them: configuration, classes and colours."""
     content = {
@@ -149,8 +134,7 @@ def save_model(path: Path, training: Training, dataset: SegmentationDataset) -> 
         "machine": describe_device(training.precision.device),
         "model": training.model.state_dict(),
     }
-    torch.save(content, path.with_suffix(".partial"))
-    path.with_suffix(".partial").rename(path)
+    save_trained(path, content)
 
 
 def load_weights(model: Strategy, path: Path) -> None:

@@ -4,9 +4,10 @@ import pytest
 import torch
 from torch import nn
 
-from bench.cost import build_for, count_article, count_gmacs, measure
+from bench.cost import count_article, count_gmacs, measure
 from bench.meters import interleaved_medians, peak_mib
 from bench.plan import row_evaluation
+from bench.trained import build_network
 from models.precision import choose_precision
 from sweeps.table3 import SWEEP
 
@@ -46,7 +47,7 @@ def test_training_cost_of_the_article() -> None:
 def test_what_is_counted_is_what_runs(name: str) -> None:
     """Hooks on the convolutions that run agree with the trace, which drops what is unused."""
     row = ROWS[name]
-    model = build_for(row.training, classes=12).eval()
+    model = build_network(row.training, classes=12).eval()
     executed = 0
 
     def count(module: nn.Conv2d, inputs: object, output: torch.Tensor) -> None:
@@ -81,7 +82,7 @@ def test_measure_reports_every_training_and_row() -> None:
     for cost in report.trainings.values():
         assert cost.minibatch > 0
         assert cost.peak_mib > 0
-    parameters = sum(p.numel() for p in build_for(trainings["single"], 5).parameters())
+    parameters = sum(p.numel() for p in build_network(trainings["single"], 5).parameters())
     assert report.trainings["single"].parameters == parameters
     assert report.trainings["hierarchical"].gmacs > report.trainings["single"].gmacs
 

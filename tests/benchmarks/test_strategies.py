@@ -9,9 +9,10 @@ import pytest
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from bench.cost import build_for, evaluation_pass, random_batch
+from bench.cost import evaluation_pass, random_batch
 from bench.plan import row_evaluation
 from bench.train import Training
+from bench.trained import build_network
 from models.precision import choose_precision
 from sweeps.spec import Row
 from sweeps.table3 import SWEEP
@@ -30,7 +31,7 @@ def _threads() -> None:
 @pytest.mark.parametrize("row", TRAININGS, ids=lambda row: row.training.strategy)
 def test_training_step(row: Row, benchmark: BenchmarkFixture) -> None:
     precision = choose_precision("auto", torch.device("cpu"))
-    training = Training(row.training, build_for(row.training, CLASSES), precision)
+    training = Training(row.training, build_network(row.training, CLASSES), precision)
     batch = random_batch(row.training, CLASSES)
     benchmark.group = "training step"
     benchmark.pedantic(training.run_step, args=(batch,), rounds=7, warmup_rounds=2)
@@ -40,6 +41,6 @@ def test_training_step(row: Row, benchmark: BenchmarkFixture) -> None:
 def test_inference_pass(row: Row, benchmark: BenchmarkFixture) -> None:
     precision = choose_precision("auto", torch.device("cpu"))
     rule = row_evaluation(row, QUICK)
-    run = evaluation_pass(build_for(row.training, CLASSES), (160, 320), rule, precision)
+    run = evaluation_pass(build_network(row.training, CLASSES), (160, 320), rule, precision)
     benchmark.group = "inference pass"
     benchmark.pedantic(run, rounds=9, warmup_rounds=2)
