@@ -1,8 +1,4 @@
-"""A finished network: written with all that is needed to use it, opened from a file or a run.
-
-    trained = open_trained("results/model.pt")        # or the id of an MLflow run of table3
-    prediction = predict(trained.ruled(), image, trained.config.train_scales, trained.precision)
-"""
+"""A finished network: written with all that is needed to use it, opened from a file or a run."""
 
 import re
 from dataclasses import dataclass
