@@ -129,9 +129,8 @@ class Strategy(nn.Module):
         """Fuse one kind of logits: whole in training, by strips without gradients."""
         maps = {}
         for scale, out in outputs.items():
-            logits: Map = getattr(out, field).float()
-            if not torch.is_grad_enabled():
-                logits = Source(logits)
+            logits_BKhw = getattr(out, field).float()
+            logits = logits_BKhw if torch.is_grad_enabled() else Source(logits_BKhw)
             maps[scale] = ScaleMaps(logits, out.attention_B1hw, out.image_size)
         fused, attention = self.fuse(maps, size)
         return fused.whole() if isinstance(fused, Strips) else fused, attention
