@@ -50,7 +50,7 @@ class CostTask:
             trainings[key] = config
             rows[row.name] = (key, plan.evaluation(row))
         content = {name: [key, rule.name] for name, (key, rule) in rows.items()}
-        text = json.dumps([content, plan.profile.cost_rounds], sort_keys=True)
+        text = json.dumps([plan.sweep.name, content, plan.profile.cost_rounds], sort_keys=True)
         identity = "cost-" + hashlib.sha256(text.encode()).hexdigest()[:12]
         return cls(identity, trainings, rows)
 

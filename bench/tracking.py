@@ -2,7 +2,8 @@
 
 One experiment a sweep, one parent run an invocation, a child run a training and one for the
 measured costs. A child run's tag ``identity`` says which training it is; later invocations find
-it by that and reuse it. The parent's ``plan.json`` says which rows use which trainings.
+it by that and reuse it, whichever sweep it belongs to. The parent's ``plan.json`` says which rows
+use which trainings.
 """
 
 import logging
@@ -58,9 +59,9 @@ class Store:
             ) from error
 
     def find(self, identity: str) -> Run | None:
-        """The newest run of a training or cost measurement, finished ones first."""
+        """The newest run of a training or cost measurement of any sweep, finished ones first."""
         runs = self.client.search_runs(
-            [self.experiment_id],
+            self._experiments(),
             f"tags.identity = '{identity}'",
             order_by=["attributes.start_time DESC"],
         )
@@ -87,13 +88,13 @@ class Store:
                 training.state = "continue"
 
     def estimate(self, plan: Plan, at_once: int) -> float | None:
-        """Seconds that the pending trainings take, judged by earlier ones of this experiment.
+        """Seconds that the pending trainings take, judged by earlier ones in the store.
 
         Returns:
             ``None`` where no training of this profile's network has finished yet.
         """
         runs = self.client.search_runs(
-            [self.experiment_id], "tags.kind = 'training' and attributes.status = 'FINISHED'"
+            self._experiments(), "tags.kind = 'training' and attributes.status = 'FINISHED'"
         )
         speeds = [
             run.data.metrics["train_seconds"] / float(run.data.tags["relative_cost"])
@@ -226,6 +227,9 @@ class Store:
         folder.mkdir(parents=True, exist_ok=True)
         self.client.download_artifacts(run_id, "model.pt", str(folder))
         return folder
+
+    def _experiments(self) -> list[str]:
+        return [each.experiment_id for each in self.client.search_experiments()]
 
     def _create_run(self, name: str, tags: dict[str, str]) -> str:
         return self.client.create_run(self.experiment_id, run_name=name, tags=tags).info.run_id
