@@ -24,6 +24,7 @@ CHANGES = {
     "precision": "float32",
     "device": "cuda",
     "threads": 2,
+    "devices": 2,
 }
 
 
