@@ -237,4 +237,3 @@ def evaluation_pass(
             ruled(image, rule.scales)
 
     return run
-

@@ -8,7 +8,7 @@ from sweeps.spec import Profile, Row, Sweep
 
 __all__ = ["SWEEPS", "Profile", "Row", "Sweep", "load_sweep"]
 
-SWEEPS = ("table3",)
+SWEEPS = ("table3", "trunks", "losses", "precision")
 
 
 def load_sweep(name: str) -> Sweep:
