@@ -67,14 +67,20 @@ class AugmentConfig(Frozen):
 
 
 class NetworkConfig(Frozen):
-    """Trunk and decoder; see ``models.build_model`` for the meaning of each field."""
+    """Trunk and decoder; see ``models.build_model`` for the meaning of each field.
+
+    Attributes:
+        pretrained: start the trunk from timm's ImageNet weights, or from a released file of them.
+        checkpoint_trunk: train with less memory and more time.
+    """
 
     trunk: str
     decoder: str = "deeplabv3plus"
     output_stride: Literal[4, 8, 16] = 8
     width: Positive = 256
     rates: tuple[int, ...] | None = None
-    pretrained: bool = False
+    pretrained: bool | str = False
+    checkpoint_trunk: bool = False
 
 
 class OptimConfig(Frozen):
@@ -115,6 +121,9 @@ class TrainingConfig(Frozen):
         precision: ``auto`` or a dtype; the plan resolves ``auto`` for the device.
         device: ``cpu`` or ``cuda``.
         threads: CPU threads of the training; their number changes the last digits.
+        devices: worker processes, each with a device, that share every batch; losses are means
+            over a worker's share, so their number changes results a little. See
+            ``bench.workers``.
     """
 
     data: DataConfig
@@ -128,11 +137,20 @@ class TrainingConfig(Frozen):
     precision: str = "auto"
     device: Literal["cpu", "cuda"] = "cpu"
     threads: Positive = 1
+    devices: Positive = 1
 
     @field_validator("train_scales")
     @classmethod
     def _known_scales(cls, scales: Scales) -> Scales:
         return check_scales(scales)
+
+    @model_validator(mode="after")
+    def _equal_shares(self) -> Self:
+        if self.optim.batch_size % self.devices:
+            raise ValueError(
+                f"batch size {self.optim.batch_size} must be a multiple of devices {self.devices}"
+            )
+        return self
 
     def identity(self, fingerprint: str) -> str:
         """Short hash of this configuration, the data's fingerprint and the torch version."""

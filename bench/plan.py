@@ -42,8 +42,8 @@ class PlannedTraining:
 
     @property
     def label(self) -> str:
-        """For progress displays: strategy and seed."""
-        return f"{self.config.strategy} s{self.config.seed}"
+        """For progress displays: the first row that needs it, and the seed."""
+        return f"{self.rows[0]} s{self.config.seed}"
 
     @property
     def relative_cost(self) -> float:
@@ -66,6 +66,7 @@ class Plan:
         seeds: the seeds that every row is trained with.
         trainings: distinct trainings, the longest first.
         fingerprints: split -> fingerprint of its data.
+        unavailable: rows left out, with the reason: the device lacks their precision.
     """
 
     sweep: Sweep
@@ -76,6 +77,7 @@ class Plan:
     seeds: list[int]
     trainings: list[PlannedTraining]
     fingerprints: dict[str, str]
+    unavailable: dict[str, str]
 
     def evaluation(self, row: Row) -> Evaluation:
         """The rule by which a row is evaluated in this plan."""
@@ -160,7 +162,9 @@ def make_plan(
     base = chosen.base.replace(
         device=device, precision=resolve_precision(chosen.base.precision, device)
     )
-    selected = choose_rows(sweep, base, rows)
+    selected, unavailable = _available(choose_rows(sweep, base, rows), device)
+    for row in selected:
+        _check_network(sweep, row)
     fingerprints = _fingerprints(base, chosen.split, data_root)
     numbers = [base.seed + i for i in range(seeds or chosen.seeds)]
     trainings: dict[str, PlannedTraining] = {}
@@ -175,18 +179,64 @@ def make_plan(
             if row.name not in planned.rows:
                 planned.rows.append(row.name)
     ordered = sorted(trainings.values(), key=lambda t: (t.config.seed, -t.relative_cost))
-    return Plan(sweep, name, chosen, runtime, selected, numbers, ordered, fingerprints)
+    return Plan(sweep, name, chosen, runtime, selected, numbers, ordered, fingerprints, unavailable)
 
 
 def resolve_precision(requested: str, device: str) -> str:
-    """The dtype's name that ``auto`` means on this machine; it is part of the identity."""
+    """The dtype's name that ``auto`` means on this machine; it is part of the identity.
+
+    Raises:
+        BenchError: an unknown name, or a dtype that the device lacks.
+    """
     import torch
 
     from models.precision import choose_precision
 
     if requested == "auto" and device == "cuda" and not torch.cuda.is_available():
         return "auto"
-    return choose_precision(requested, torch.device(device)).name
+    try:
+        return choose_precision(requested, torch.device(device)).name
+    except ValueError as error:
+        raise BenchError(str(error)) from error
+
+
+def _available(rows: Sequence[Row], device: str) -> tuple[list[Row], dict[str, str]]:
+    """The rows that a device can run, and why it can't run the others.
+
+    Raises:
+        BenchError: it can run none, or a row's precision is unknown.
+    """
+    from models.precision import DTYPES
+
+    runnable: list[Row] = []
+    unavailable: dict[str, str] = {}
+    for row in rows:
+        precision = row.training.precision
+        try:
+            resolve_precision(precision, device)
+        except BenchError:
+            if precision not in DTYPES or (row is rows[-1] and not runnable):
+                raise
+            unavailable[row.name] = f"{precision} is not available on {device}"
+        else:
+            runnable.append(row)
+    return runnable, unavailable
+
+
+def _check_network(sweep: Sweep, row: Row) -> None:
+    """Refuse a trunk, decoder or file of weights that does not exist."""
+    from models import DECODERS, TRUNKS
+
+    network = row.training.network
+    where = f"sweep {sweep.name}, row {row.name}"
+    for kind, name, known in (
+        ("trunk", network.trunk, TRUNKS),
+        ("decoder", network.decoder, DECODERS),
+    ):
+        if name not in known:
+            raise BenchError(f"{where}: unknown {kind} {name!r}; known: {', '.join(known)}")
+    if isinstance(network.pretrained, str) and not Path(network.pretrained).is_file():
+        raise BenchError(f"{where}: no file of weights {network.pretrained}")
 
 
 def _fingerprints(base: TrainingConfig, split: str, root: Path | None) -> dict[str, str]:

@@ -37,9 +37,12 @@ def show_plan(console: Console, plan: Plan, estimate: float | None, at_once: int
             row.name, scales(row.training.train_scales), scales(row.eval_scales), " ".join(ids)
         )
     console.print(table)
+    for name, reason in plan.unavailable.items():
+        console.print(f"{name} is left out: {reason}", highlight=False)
+    width = max(18, *(len(training.label) for training in plan.trainings))
     for training in plan.trainings:
         console.print(
-            f"  {training.identity}  {training.label:18s} {STATES[training.state]}",
+            f"  {training.identity}  {training.label:{width}s} {STATES[training.state]}",
             highlight=False,
         )
     runtime = plan.runtime

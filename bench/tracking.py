@@ -30,6 +30,8 @@ from bench.plan import Plan, PlannedTraining
 from bench.train import Progress
 
 PACKAGES = ("torch", "torchvision", "timm", "ray", "mlflow", "fvcore", "numpy", "pillow")
+SPEED_KEYS = ("network.trunk", "network.decoder", "precision", "device")
+"""Parameters by which a training's speed is judged from earlier ones."""
 
 
 class Store:
@@ -91,21 +93,24 @@ class Store:
         """Seconds that the pending trainings take, judged by earlier ones in the store.
 
         Returns:
-            ``None`` where no training of this profile's network has finished yet.
+            ``None`` where a pending one's network, precision and device were not trained yet.
         """
         runs = self.client.search_runs(
             self._experiments(), "tags.kind = 'training' and attributes.status = 'FINISHED'"
         )
-        speeds = [
-            run.data.metrics["train_seconds"] / float(run.data.tags["relative_cost"])
-            for run in runs
-            if run.data.params.get("network.trunk") == plan.profile.base.network.trunk
-            and run.data.params.get("device") == plan.profile.base.device
-        ]
-        if not speeds or not plan.pending:
-            return None
-        costs = [training.relative_cost * median(speeds) for training in plan.pending]
-        return max(max(costs), sum(costs) / at_once)
+        speeds: dict[tuple[str | None, ...], list[float]] = {}
+        for run in runs:
+            kind = tuple(run.data.params.get(key) for key in SPEED_KEYS)
+            seconds, cost = run.data.metrics["train_seconds"], run.data.tags["relative_cost"]
+            speeds.setdefault(kind, []).append(seconds / float(cost))
+        costs = []
+        for training in plan.pending:
+            params = flatten(training.config.model_dump(mode="json"))
+            kind = tuple(str(params[key]) for key in SPEED_KEYS)
+            if kind not in speeds:
+                return None
+            costs.append(training.relative_cost * median(speeds[kind]))
+        return max(max(costs), sum(costs) / at_once) if costs else None
 
     def begin_sweep(self, plan: Plan, cost: str) -> str:
         """Open the parent run of an invocation, whose costs have the identity ``cost``."""
@@ -136,6 +141,8 @@ class Store:
             "dataset": plan.profile.base.data.dataset,
             "split": plan.profile.split,
             "seeds": plan.seeds,
+            "costs_of": plan.sweep.costs_of,
+            "unavailable": plan.unavailable,
             "rows": rows,
         }
         self.client.log_dict(run_id, content, "plan.json")

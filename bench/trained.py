@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from pydantic import ValidationError
 
-from bench.config import NetworkConfig, TrainingConfig
+from bench.config import TrainingConfig
 from bench.errors import BenchError
 from bench.evaluate import apply_rule
 from models import build_model
@@ -53,7 +53,6 @@ def build_network(
     config: TrainingConfig,
     classes: int,
     *,
-    network: NetworkConfig | None = None,
     pretrained: bool = False,
 ) -> Strategy:
     """The configured network with its initial weights.
@@ -61,10 +60,9 @@ def build_network(
     Args:
         config: the training.
         classes: number of classes.
-        network: build this one instead of the training's own.
         pretrained: start from ImageNet weights where the configuration says so.
     """
-    chosen = network or config.network
+    chosen = config.network
     return build_model(
         chosen.trunk,
         chosen.decoder,
@@ -75,6 +73,7 @@ def build_network(
         width=chosen.width,
         rates=chosen.rates,
         pretrained=pretrained and chosen.pretrained,
+        checkpoint_trunk=chosen.checkpoint_trunk,
     )
 
 
