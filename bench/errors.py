@@ -11,6 +11,10 @@ class BenchError(Exception):
     """Something the user can mend; the message is one line: the thing, the choices, the mend."""
 
 
+class MissingDataError(BenchError):
+    """A data set, or a split of it, is not where it was looked for."""
+
+
 @contextmanager
 def readable_validation(where: str) -> Iterator[None]:
     """Turn a pydantic error into one line that names ``where``, the key and what is allowed."""

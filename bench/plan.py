@@ -240,7 +240,13 @@ def _check_network(sweep: Sweep, row: Row) -> None:
 
 
 def _fingerprints(base: TrainingConfig, split: str, root: Path | None) -> dict[str, str]:
-    return {
-        name: open_split(base.data, name, root).fingerprint()
-        for name in sorted({base.data.split, split})
-    }
+    fingerprints = {}
+    for name in sorted({base.data.split, split}):
+        dataset = open_split(base.data, name, root)
+        if not getattr(dataset, "labelled", True):
+            raise BenchError(
+                f"{dataset.name} {name} has no public labels to train on or to report: take "
+                "another split, such as val"
+            )
+        fingerprints[name] = dataset.fingerprint()
+    return fingerprints

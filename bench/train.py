@@ -4,7 +4,7 @@ A training is a pure function of its configuration: batches depend on (seed, ste
 checkpoint holds everything else, so one that was killed and continued ends in the same weights.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -17,7 +17,9 @@ from torch.utils.data import DataLoader
 
 from bench.config import OptimConfig, Runtime, TrainingConfig
 from bench.datasets import SegmentationDataset
-from bench.datasets.sampling import ClassCenters, ClassUniformSampler, CropDataset
+from bench.datasets.centers import ClassCenters, cached_centers
+from bench.datasets.files import PairedFiles
+from bench.datasets.sampling import ClassUniformSampler, CropDataset
 from bench.datasets.transforms import TrainTransform, normalize
 from bench.errors import BenchError
 from models.losses import segmentation_loss
@@ -26,8 +28,8 @@ from models.precision import Precision
 
 Batch = tuple[Tensor, Tensor]
 
-CACHED_IMAGES = 1000
-"""Training sets of up to this many images are kept decoded in memory."""
+CACHE_BYTES = 2**30
+"""Decoded samples are kept in memory up to this size, over all loader workers."""
 
 
 @dataclass(frozen=True)
@@ -49,28 +51,48 @@ class Progress:
 
 def load_batches(
     dataset: SegmentationDataset, config: TrainingConfig, runtime: Runtime, start: int
-) -> DataLoader[Batch]:
-    """The training's batches from step ``start`` on."""
-    augment = config.augment
+) -> Iterator[Batch]:
+    """The training's batches from step ``start`` on, decoded and cropped in loader workers.
+
+    Raises:
+        BenchError: a file that can't be read, or a label that is not right.
+    """
+    augment, workers = config.augment, runtime.loader_workers
     transform = TrainTransform(
         augment.crop, augment.scale, augment.flip, augment.color_jitter, augment.blur
     )
-    crops = CropDataset(dataset, transform, cache=len(dataset) <= CACHED_IMAGES)
-    labels = (crops.sample(index).label for index in range(len(dataset)))
-    sampler = ClassUniformSampler(
-        ClassCenters.of(labels),
-        config.optim.batch_size,
-        config.optim.steps,
-        seed=config.seed,
-        start=start,
-        class_uniform=augment.class_uniform,
-    )
-    return DataLoader(
-        crops,
-        batch_sampler=sampler,
-        num_workers=runtime.loader_workers,
-        pin_memory=config.device == "cuda",
-    )
+    crops = CropDataset(dataset, transform, CACHE_BYTES // max(1, workers))
+    try:
+        sampler = ClassUniformSampler(
+            class_centers(crops, workers)
+            if augment.class_uniform
+            else ClassCenters(len(crops), {}),
+            config.optim.batch_size,
+            config.optim.steps,
+            seed=config.seed,
+            start=start,
+            class_uniform=augment.class_uniform,
+        )
+        yield from DataLoader(
+            crops,
+            batch_sampler=sampler,
+            num_workers=workers,
+            pin_memory=config.device == "cuda",
+        )
+    except BenchError as error:
+        raise BenchError(own_line(error)) from None
+
+
+def class_centers(crops: CropDataset, workers: int) -> ClassCenters:
+    """Where the classes are: from the cache for files, by a look at every label for scenes."""
+    if isinstance(crops.dataset, PairedFiles):
+        return cached_centers(crops.dataset, workers)
+    return ClassCenters.of(crops.sample(index).label for index in range(len(crops)))
+
+
+def own_line(error: BenchError) -> str:
+    """The message of an error, without the traceback that a loader worker puts around it."""
+    return str(error).strip().splitlines()[-1].rpartition(f"{BenchError.__qualname__}: ")[2]
 
 
 class Training:

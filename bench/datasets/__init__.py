@@ -6,8 +6,9 @@ sample = train[0]  # image H W 3 uint8, label H W uint8, id
 """
 
 import hashlib
+import importlib
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.config import DataConfig
-from bench.errors import BenchError
+from bench.errors import BenchError, MissingDataError
 
 IGNORE_INDEX = 255
 """Label value of pixels that count neither in a loss nor in a metric."""
@@ -42,8 +43,14 @@ class Sample:
 class SegmentationDataset(Protocol):
     """What every data set offers; train ids index `classes` and `colors`.
 
+    Those on disk (`bench.datasets.files.PairedFiles`) also offer `labelled`, `read_label` and
+    `sample_id`. One may offer `encode(label)`, stored label values of train ids, and
+    `label_path(sample_id)`, where a label file belongs below a root: then labels can be written
+    for it.
+
     Attributes:
         name: Key in `DATASETS`.
+        splits: Names of the splits.
         split: Which part of the data this is.
         classes: Class names in train-id order.
         colors: RGB of each class for pictures.
@@ -51,6 +58,7 @@ class SegmentationDataset(Protocol):
     """
 
     name: str
+    splits: tuple[str, ...]
     split: str
     classes: tuple[str, ...]
     colors: tuple[tuple[int, int, int], ...]
@@ -113,33 +121,29 @@ def digest(*parts: object) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
-def _streets(split: str, root: Path | None, **options: Any) -> SegmentationDataset:
-    from bench.datasets.streets import Streets
+DATASETS: dict[str, tuple[str, str]] = {
+    "streets": ("streets", "Streets"),
+    "camvid": ("camvid", "CamVid"),
+    "cityscapes": ("cityscapes", "Cityscapes"),
+    "mapillary": ("mapillary", "Mapillary"),
+    "mapillary2": ("mapillary", "Mapillary2"),
+    "folder": ("folder", "Folder"),
+}
+"""Data set name to its module in this package and its class there."""
 
-    if root is not None:
-        raise BenchError(f"streets is drawn, not read: leave out --data-root {root}")
-    return _construct(Streets, "streets", split, **options)
-
-
-def _camvid(split: str, root: Path | None, **options: Any) -> SegmentationDataset:
-    from bench.datasets.camvid import CamVid
-
-    if root is None:
-        raise BenchError("camvid is read from disk: pass its folder with --data-root PATH")
-    return _construct(CamVid, "camvid", split, root=root, **options)
+DRAWN = ("streets",)
+"""Data sets that are drawn, not read from disk."""
 
 
-def _construct(
-    factory: Callable[..., SegmentationDataset], name: str, split: str, **options: Any
-) -> SegmentationDataset:
-    allowed = [key for key in inspect.signature(factory).parameters if key != "split"]
-    for key in options:
-        check_choice(f"option of data set {name}", key, allowed)
-    return factory(split, **options)
+def dataset_class(name: str) -> Any:
+    """The class of a data set, called as `cls(split, **options)`.
 
-
-DATASETS: dict[str, Callable[..., SegmentationDataset]] = {"streets": _streets, "camvid": _camvid}
-"""Data set name to its opener, called as `opener(split, root, **options)`."""
+    Raises:
+        BenchError: Unknown name.
+    """
+    check_choice("data set", name, DATASETS)
+    module, factory = DATASETS[name]
+    return getattr(importlib.import_module(f"bench.datasets.{module}"), factory)
 
 
 def open_dataset(
@@ -156,8 +160,21 @@ def open_dataset(
     Raises:
         BenchError: Unknown name, split or option; a missing, empty or incomplete folder.
     """
-    check_choice("data set", name, DATASETS)
-    return DATASETS[name](split, root, **options)
+    factory = dataset_class(name)
+    if name in DRAWN and root is not None:
+        raise BenchError(f"{name} is drawn, not read: leave out --data-root {root}")
+    if name not in DRAWN:
+        if root is None:
+            raise MissingDataError(
+                f"{name} is read from disk and no folder was named: pass its folder with "
+                f"--data-root PATH; bench/datasets/{DATASETS[name][0]}.py shows the layout"
+            )
+        options["root"] = root
+    allowed = [key for key in inspect.signature(factory).parameters if key != "split"]
+    for key in options:
+        check_choice(f"option of data set {name}", key, allowed)
+    dataset: SegmentationDataset = factory(split, **options)
+    return dataset
 
 
 def open_split(data: DataConfig, split: str, root: Path | None = None) -> SegmentationDataset:

@@ -7,13 +7,19 @@ and so on for `val` and `test`; images may be JPEG as well, labels hold one byte
 
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
+from bench.datasets import IGNORE_INDEX, check_choice
+from bench.datasets.files import (
+    IMAGE_SUFFIXES,
+    LABEL_SUFFIXES,
+    Pair,
+    PairedFiles,
+    id_table,
+    list_files,
+    missing_halves,
+    raise_or_collect,
+)
+from bench.errors import BenchError, MissingDataError
 
-from bench.datasets import IGNORE_INDEX, Array, Sample, check_choice, check_label, digest
-from bench.errors import BenchError
-
-SPLITS = ("train", "val", "test")
 VOID = 11
 PALETTE = {
     "sky": (128, 128, 128),
@@ -30,85 +36,50 @@ PALETTE = {
 }
 
 
-class CamVid:
-    """One split of CamVid; see `bench.datasets.SegmentationDataset`."""
+class CamVid(PairedFiles):
+    """One split of CamVid."""
 
     name = "camvid"
+    splits = ("train", "val", "test")
     classes = tuple(PALETTE)
     colors = tuple(PALETTE.values())
-    thin: tuple[str, ...] = ("pole", "sign")
+    thin = ("pole", "sign")
 
-    def __init__(self, split: str, root: Path) -> None:
+    def __init__(self, split: str, root: Path, problems: list[str] | None = None) -> None:
         """Lists the split and checks that every image has its label.
 
         Args:
-            split: One of `SPLITS`.
+            split: One of `splits`.
             root: Folder that holds the split's folders.
+            problems: Collects what does not pair up instead of raising it.
 
         Raises:
             BenchError: Unknown split; a missing or empty folder; an image without a label, a
                 label without an image, or a listed image that is not there.
         """
-        check_choice("split of camvid", split, SPLITS)
-        self.split = split
+        check_choice("split of camvid", split, self.splits)
         root = Path(root)
-        if not root.is_dir():
-            raise BenchError(f"{root}: no such folder: pass the folder of CamVid as --data-root")
-        images = _files(root / split, {".png", ".jpg", ".jpeg"})
-        labels = _files(root / f"{split}annot", {".png"})
+        need = "camvid has the folders SPLIT and SPLITannot for each split, such as train"
+        images = list_files(root / split, IMAGE_SUFFIXES, need, MissingDataError)
+        labels = list_files(root / f"{split}annot", LABEL_SUFFIXES, need)
+        lines = missing_halves(images, labels)
+        names = sorted(images.keys() & labels.keys())
         listing = root / f"{split}.txt"
-        names = _listed(listing) if listing.is_file() else sorted(images.keys() | labels.keys())
-        for files, what in ((images, root / split), (labels, root / f"{split}annot")):
-            missing = [name for name in names if name not in files]
-            if missing:
-                raise BenchError(
-                    f"{what}: {len(missing)} of {len(names)} files are missing, the first is "
-                    f"{missing[0]}: add them, or remove the other half of each pair"
-                    + (f" and its line in {listing}" if listing.is_file() else "")
-                )
-        self._pairs = [(images[name], labels[name]) for name in names]
-
-    def __len__(self) -> int:
-        """Number of samples."""
-        return len(self._pairs)
-
-    def __getitem__(self, index: int) -> Sample:
-        """Decodes a pair.
-
-        Raises:
-            BenchError: An unreadable file, a label that is not one byte a pixel or of another
-                size than its image, or a label id out of range.
-        """
-        image_path, label_path = self._pairs[index]
-        image = _decode(image_path, "RGB")
-        label = _decode(label_path, None)
-        if label.ndim != 2 or label.dtype != np.uint8:
-            raise BenchError(f"{label_path}: not one byte a pixel: store class ids 0 to {VOID}")
-        if label.shape != image.shape[:2]:
-            raise BenchError(
-                f"{label_path}: label of {label.shape[1]} x {label.shape[0]} pixels, but "
-                f"{image_path} has {image.shape[1]} x {image.shape[0]}: make them the same size"
-            )
-        label = np.where(label == VOID, np.uint8(IGNORE_INDEX), label)
-        check_label(label, len(self.classes), label_path)
-        return Sample(image, label, f"{self.split}/{image_path.stem}")
-
-    def fingerprint(self) -> str:
-        """Hash of the names and sizes of all files."""
-        files = [path for pair in self._pairs for path in pair]
-        return digest(self.name, self.split, [(path.name, path.stat().st_size) for path in files])
-
-
-def _files(folder: Path, suffixes: set[str]) -> dict[str, Path]:
-    if not folder.is_dir():
-        raise BenchError(
-            f"{folder}: no such folder: camvid needs SPLIT and SPLITannot for each split used, "
-            f"out of {', '.join(SPLITS)}; is --data-root right?"
+        if listing.is_file():
+            listed = _listed(listing)
+            lines = [
+                f"{listing}: names {name}, but it is not in both {split} and {split}annot: add "
+                "it, or remove the line"
+                for name in listed
+                if name not in names
+            ]
+            names = [name for name in listed if name in names]
+        raise_or_collect(lines, problems, self.name)
+        super().__init__(
+            split,
+            [Pair(f"{split}/{name}", images[name], labels[name]) for name in names],
+            id_table({index: index for index in range(VOID)}, (VOID, IGNORE_INDEX)),
         )
-    files = {path.stem: path for path in sorted(folder.iterdir()) if path.suffix in suffixes}
-    if not files:
-        raise BenchError(f"{folder}: holds no {' or '.join(sorted(suffixes))} file: add them")
-    return files
 
 
 def _listed(listing: Path) -> list[str]:
@@ -119,11 +90,3 @@ def _listed(listing: Path) -> list[str]:
     if not names:
         raise BenchError(f"{listing}: names no image: fill it, or remove it to use every file")
     return names
-
-
-def _decode(path: Path, mode: str | None) -> Array:
-    try:
-        with Image.open(path) as picture:
-            return np.array(picture if mode is None else picture.convert(mode))
-    except (OSError, SyntaxError, ValueError) as error:
-        raise BenchError(f"{path}: cannot be read ({error}): replace this file") from error

@@ -5,20 +5,18 @@ sampler = ClassUniformSampler(centers, batch_size=8, steps=600)
 loader = DataLoader(CropDataset(dataset, transform), batch_sampler=sampler)
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 import torch.utils.data
 from torch import Tensor
 
-from bench.datasets import IGNORE_INDEX, Array, Sample, SegmentationDataset
+from bench.datasets import Array, Sample, SegmentationDataset
+from bench.datasets.centers import ClassCenters, Ints
 from bench.errors import BenchError
-
-Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -47,46 +45,6 @@ class Transform(Protocol):
         center: tuple[int, int] | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Cuts a crop from an image and its label."""
-
-
-@dataclass(frozen=True)
-class ClassCenters:
-    """Where each class can be found in a training set.
-
-    Attributes:
-        images: Number of images.
-        places: Class id to a list with, for each image that shows the class, the image's index
-            and a few positions, n 2, of pixels of that class.
-    """
-
-    images: int
-    places: dict[int, list[tuple[int, Ints]]]
-
-    @classmethod
-    def of(cls, labels: Iterable[Array], per_image: int = 16) -> "ClassCenters":
-        """Collects them in one pass over the labels, each H W uint8.
-
-        The positions of a class in an image are `per_image` pixels at even distances in reading
-        order, fewer where the class has fewer.
-
-        Raises:
-            BenchError: There is no image.
-        """
-        places: dict[int, list[tuple[int, Ints]]] = {}
-        images = 0
-        for index, label in enumerate(labels):
-            images += 1
-            flat = label.ravel()
-            for class_id in np.flatnonzero(np.bincount(flat, minlength=256)):
-                if class_id == IGNORE_INDEX:
-                    continue
-                pixels = np.flatnonzero(flat == class_id)
-                few = pixels[_spread(pixels.size, per_image)]
-                positions = np.stack(np.divmod(few, label.shape[1]), axis=1)
-                places.setdefault(int(class_id), []).append((index, positions))
-        if not images:
-            raise BenchError("class-uniform sampling: the training set holds no image")
-        return cls(images, places)
 
 
 class ClassUniformSampler:
@@ -172,18 +130,18 @@ class CropDataset(torch.utils.data.Dataset[tuple[Tensor, Tensor]]):
     """Turns draws into crops, the same ones whatever the number of loader workers."""
 
     def __init__(
-        self, dataset: SegmentationDataset, transform: Transform, cache: bool = False
+        self, dataset: SegmentationDataset, transform: Transform, cache_bytes: int = 0
     ) -> None:
         """Wraps a data set.
 
         Args:
             dataset: Where the samples come from.
             transform: Cuts the crops.
-            cache: Keep decoded samples in memory, in each worker process.
+            cache_bytes: Keep up to this much of decoded samples in each worker process.
         """
         self.dataset = dataset
         self.transform = transform
-        self.cache = cache
+        self._free = cache_bytes
         self._samples: dict[int, Sample] = {}
 
     def __len__(self) -> int:
@@ -195,7 +153,9 @@ class CropDataset(torch.utils.data.Dataset[tuple[Tensor, Tensor]]):
         sample = self._samples.get(index)
         if sample is None:
             sample = self.dataset[index]
-            if self.cache:
+            size = sample.image.nbytes + sample.label.nbytes
+            if size <= self._free:
+                self._free -= size
                 self._samples[index] = sample
         return sample
 
@@ -204,9 +164,3 @@ class CropDataset(torch.utils.data.Dataset[tuple[Tensor, Tensor]]):
         sample = self.sample(draw.index)
         generator = np.random.default_rng(draw.seed)
         return self.transform(sample.image, sample.label, generator, draw.center)
-
-
-def _spread(count: int, wanted: int) -> Ints:
-    """Up to `wanted` indices into `count` things, evenly spaced."""
-    few = min(count, wanted)
-    return (2 * np.arange(few) + 1) * count // (2 * few)

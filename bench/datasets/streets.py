@@ -297,6 +297,7 @@ class Streets:
     """Street scenes drawn on demand; see `bench.datasets.SegmentationDataset`."""
 
     name = "streets"
+    splits = tuple(COUNTS)
     classes = CLASSES
     colors = tuple(PALETTE.values())
     thin: tuple[str, ...] = ("pole", "sign")

@@ -1,11 +1,13 @@
 """Random crops for training, image and label together, and the normalisation of a batch."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+from torch.nn import functional
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as tv
 
@@ -64,14 +66,9 @@ class TrainTransform:
             )
             for axis in (0, 1)
         )
-        rows, columns = np.arange(top, top + size[0]), np.arange(left, left + size[1])
-        pixels = torch.from_numpy(_cut(image, rows, columns, np.array(MEAN).round()))
-        ids = _cut(
-            label,
-            rows[_nearest(size[0], self.crop[0])],
-            columns[_nearest(size[1], self.crop[1])],
-            IGNORE_INDEX,
-        )
+        pixels = torch.from_numpy(_window(image, (top, left), size, np.array(MEAN).round()))
+        ids = _window(label, (top, left), size, IGNORE_INDEX)
+        ids = ids[_nearest(size[0], self.crop[0])][:, _nearest(size[1], self.crop[1])]
         picture = tv.resize(
             pixels.permute(2, 0, 1), list(self.crop), InterpolationMode.BILINEAR, antialias=True
         )
@@ -86,7 +83,7 @@ class TrainTransform:
                 strength = generator.uniform(1 - self.color_jitter, 1 + self.color_jitter)
                 picture = adjust(picture, strength)
         if generator.random() < self.blur:
-            picture = tv.gaussian_blur(picture, [5, 5], [generator.uniform(0.2, 1.2)])
+            picture = _blur(picture, generator.uniform(0.2, 1.2))
         return picture
 
 
@@ -109,21 +106,35 @@ def _nearest(source: int, target: int) -> npt.NDArray[np.int64]:
     return (2 * np.arange(target) + 1) * source // (2 * target)
 
 
-def _cut(
-    array: Array,
-    rows: npt.NDArray[np.int64],
-    columns: npt.NDArray[np.int64],
-    fill: npt.ArrayLike,
-) -> Array:
-    """The given rows and columns of H W or H W 3, filled where they are outside."""
-    height, width = array.shape[:2]
-    i = np.flatnonzero((rows >= 0) & (rows < height))
-    j = np.flatnonzero((columns >= 0) & (columns < width))
-    inside: Array = array[rows[i]][:, columns[j]]
-    if inside.shape[:2] == (rows.size, columns.size):
-        return inside
-    out = np.empty((rows.size, columns.size, *array.shape[2:]), np.uint8)
+def _window(array: Array, corner: Sequence[int], size: Sequence[int], fill: npt.ArrayLike) -> Array:
+    """The rows and columns from `corner` on of H W or H W 3, filled where they are outside."""
+    spans = [
+        (max(first, 0), min(first + length, side))
+        for first, length, side in zip(corner, size, array.shape, strict=False)
+    ]
+    inside: Array = array[tuple(slice(low, max(low, high)) for low, high in spans)]
+    if inside.shape[:2] == tuple(size):
+        return np.ascontiguousarray(inside)
+    out = np.empty((*size, *array.shape[2:]), array.dtype)
     out[...] = fill
-    if i.size and j.size:
-        out[i[0] : i[-1] + 1, j[0] : j[-1] + 1] = inside
+    (top, _), (left, _) = spans
+    rows, columns = top - corner[0], left - corner[1]
+    out[rows : rows + inside.shape[0], columns : columns + inside.shape[1]] = inside
     return out
+
+
+def _blur(picture: Tensor, sigma: float) -> Tensor:
+    """Gaussian blur of 3 h w uint8 over 5 x 5 pixels, one axis after the other.
+
+    The two passes are torchvision's 5 x 5 kernel up to rounding, in a fraction of its time.
+    """
+    weights = torch.exp(-0.5 * (torch.arange(-2, 3) / sigma) ** 2)
+    taps = (weights / weights.sum()).tolist()
+    blurred = functional.pad(picture.float(), (2, 2, 2, 2), mode="reflect")
+    for axis in (-2, -1):
+        length = blurred.shape[axis] - 4
+        total = blurred.narrow(axis, 0, length) * taps[0]
+        for shift, tap in enumerate(taps[1:], start=1):
+            total.add_(blurred.narrow(axis, shift, length), alpha=tap)
+        blurred = total
+    return blurred.round_().to(torch.uint8)
