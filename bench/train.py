@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader
 
 from bench.config import OptimConfig, Runtime, TrainingConfig
 from bench.datasets import SegmentationDataset
+from bench.datasets.mixing import MixedCrops, MixedSampler, open_extra
 from bench.datasets.sampling import ClassCenters, ClassUniformSampler, CropDataset
 from bench.datasets.transforms import TrainTransform, normalize
 from bench.errors import BenchError
@@ -55,16 +56,30 @@ def load_batches(
     transform = TrainTransform(
         augment.crop, augment.scale, augment.flip, augment.color_jitter, augment.blur
     )
-    crops = CropDataset(dataset, transform, cache=len(dataset) <= CACHED_IMAGES)
-    labels = (crops.sample(index).label for index in range(len(dataset)))
-    sampler = ClassUniformSampler(
-        ClassCenters.of(labels),
-        config.optim.batch_size,
-        config.optim.steps,
-        seed=config.seed,
-        start=start,
-        class_uniform=augment.class_uniform,
-    )
+
+    def source(
+        dataset: SegmentationDataset, class_uniform: float
+    ) -> tuple[CropDataset, ClassUniformSampler]:
+        crops = CropDataset(dataset, transform, cache=len(dataset) <= CACHED_IMAGES)
+        labels = (crops.sample(index).label for index in range(len(dataset)))
+        return crops, ClassUniformSampler(
+            ClassCenters.of(labels) if class_uniform else ClassCenters(len(dataset), {}),
+            config.optim.batch_size,
+            config.optim.steps,
+            seed=config.seed,
+            start=start,
+            class_uniform=class_uniform,
+        )
+
+    crops: CropDataset | MixedCrops
+    sampler: ClassUniformSampler | MixedSampler
+    crops, sampler = source(dataset, augment.class_uniform)
+    extra, further = config.data.extra, open_extra(config.data, runtime.data_root, runtime.labels)
+    if extra and further:
+        extra_crops, extra_sampler = source(further, extra.class_uniform)
+        soft_classes = len(dataset.classes) if config.soft_labels else None
+        crops = MixedCrops(crops, extra_crops, soft_classes)
+        sampler = MixedSampler(sampler, extra_sampler, extra.probability)
     return DataLoader(
         crops,
         batch_sampler=sampler,

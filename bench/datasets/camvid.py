@@ -3,6 +3,9 @@
     ROOT/train/NAME.png  ROOT/trainannot/NAME.png  ROOT/train.txt (optional)
 
 and so on for `val` and `test`; images may be JPEG as well, labels hold one byte a pixel.
+
+For studies of coarse labels the training images are split: every eighth is in `fine`, the others
+are in `coarse` with what `coarsen` leaves of their labels, and in `coarse-truth` as they are.
 """
 
 from pathlib import Path
@@ -10,10 +13,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from bench.datasets import IGNORE_INDEX, Array, Sample, check_choice, check_label, digest
+from bench.datasets import IGNORE_INDEX, Array, Sample, check_choice, check_label, coarsen, digest
 from bench.errors import BenchError
 
 SPLITS = ("train", "val", "test")
+FINE, COARSE, TRUTH = "fine", "coarse", "coarse-truth"
+FINE_EVERY = 8
 VOID = 11
 PALETTE = {
     "sky": (128, 128, 128),
@@ -42,15 +47,18 @@ class CamVid:
         """Lists the split and checks that every image has its label.
 
         Args:
-            split: One of `SPLITS`.
+            split: One of `SPLITS`, or a part of the training images: `FINE`, `COARSE` or `TRUTH`.
             root: Folder that holds the split's folders.
 
         Raises:
             BenchError: Unknown split; a missing or empty folder; an image without a label, a
                 label without an image, or a listed image that is not there.
         """
-        check_choice("split of camvid", split, SPLITS)
+        parts = (FINE, COARSE, TRUTH)
+        check_choice("split of camvid", split, (*SPLITS, *parts))
         self.split = split
+        if split in parts:
+            split = "train"
         root = Path(root)
         if not root.is_dir():
             raise BenchError(f"{root}: no such folder: pass the folder of CamVid as --data-root")
@@ -66,11 +74,24 @@ class CamVid:
                     f"{missing[0]}: add them, or remove the other half of each pair"
                     + (f" and its line in {listing}" if listing.is_file() else "")
                 )
+        if self.split == FINE:
+            names = names[::FINE_EVERY]
+        elif self.split in (COARSE, TRUTH):
+            names = [name for i, name in enumerate(names) if i % FINE_EVERY]
         self._pairs = [(images[name], labels[name]) for name in names]
 
     def __len__(self) -> int:
         """Number of samples."""
         return len(self._pairs)
+
+    @property
+    def truth_split(self) -> str | None:
+        """The split that knows the true labels of this one's images."""
+        return TRUTH if self.split == COARSE else None
+
+    def sample_id(self, index: int) -> str:
+        """The name of a sample, which is not read."""
+        return f"{self.split}/{self._pairs[index][0].stem}"
 
     def __getitem__(self, index: int) -> Sample:
         """Decodes a pair.
@@ -91,7 +112,9 @@ class CamVid:
             )
         label = np.where(label == VOID, np.uint8(IGNORE_INDEX), label)
         check_label(label, len(self.classes), label_path)
-        return Sample(image, label, f"{self.split}/{image_path.stem}")
+        if self.split == COARSE:
+            label = coarsen(label)
+        return Sample(image, label, self.sample_id(index))
 
     def fingerprint(self) -> str:
         """Hash of the names and sizes of all files."""

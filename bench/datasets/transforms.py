@@ -1,6 +1,7 @@
 """Random crops for training, image and label together, and the normalisation of a batch."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +11,8 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as tv
 
 from bench.datasets import IGNORE_INDEX, Array
+
+AnyArray = npt.NDArray[Any]
 
 MEAN = (123.675, 116.28, 103.53)
 """Mean of ImageNet's channels on the scale of uint8; the standard deviations below too."""
@@ -38,7 +41,7 @@ class TrainTransform:
     def __call__(
         self,
         image: Array,
-        label: Array,
+        label: AnyArray,
         generator: np.random.Generator,
         center: tuple[int, int] | None = None,
     ) -> tuple[Tensor, Tensor]:
@@ -49,12 +52,12 @@ class TrainTransform:
 
         Args:
             image: H W 3 uint8.
-            label: H W uint8.
+            label: H W uint8, or H W K probabilities, all 0 where ignored.
             generator: Source of randomness.
             center: Row and column of a pixel that the crop shall show, anywhere in it.
 
         Returns:
-            The crop, 3 h w uint8, and its label, h w int64.
+            The crop, 3 h w uint8, and its label, h w int64 or h w K.
         """
         factor = generator.uniform(*self.scale)
         size = [max(1, round(side / factor)) for side in self.crop]
@@ -70,14 +73,14 @@ class TrainTransform:
             label,
             rows[_nearest(size[0], self.crop[0])],
             columns[_nearest(size[1], self.crop[1])],
-            IGNORE_INDEX,
+            IGNORE_INDEX if label.ndim == 2 else 0,
         )
         picture = tv.resize(
             pixels.permute(2, 0, 1), list(self.crop), InterpolationMode.BILINEAR, antialias=True
         )
-        target = torch.from_numpy(ids.astype(np.int64))
+        target = torch.from_numpy(ids.astype(np.int64) if label.ndim == 2 else ids)
         if generator.random() < self.flip:
-            picture, target = picture.flip(-1), target.flip(-1)
+            picture, target = picture.flip(-1), target.flip(1)
         return self._recolor(picture, generator).contiguous(), target.contiguous()
 
     def _recolor(self, picture: Tensor, generator: np.random.Generator) -> Tensor:
@@ -110,19 +113,19 @@ def _nearest(source: int, target: int) -> npt.NDArray[np.int64]:
 
 
 def _cut(
-    array: Array,
+    array: AnyArray,
     rows: npt.NDArray[np.int64],
     columns: npt.NDArray[np.int64],
     fill: npt.ArrayLike,
-) -> Array:
-    """The given rows and columns of H W or H W 3, filled where they are outside."""
+) -> AnyArray:
+    """The given rows and columns of H W or H W C, filled where they are outside."""
     height, width = array.shape[:2]
     i = np.flatnonzero((rows >= 0) & (rows < height))
     j = np.flatnonzero((columns >= 0) & (columns < width))
-    inside: Array = array[rows[i]][:, columns[j]]
+    inside: AnyArray = array[rows[i]][:, columns[j]]
     if inside.shape[:2] == (rows.size, columns.size):
         return inside
-    out = np.empty((rows.size, columns.size, *array.shape[2:]), np.uint8)
+    out = np.empty((rows.size, columns.size, *array.shape[2:]), array.dtype)
     out[...] = fill
     if i.size and j.size:
         out[i[0] : i[-1] + 1, j[0] : j[-1] + 1] = inside
