@@ -124,7 +124,7 @@ def run_trainings(
                 "identity": training.identity,
                 "config": training.config.model_dump(mode="json"),
                 "evaluations": [each.model_dump(mode="json") for each in training.remaining],
-                "runtime": runtime.model_dump(mode="json"),
+                "runtime": runtime.replace(labels=training.labels).model_dump(mode="json"),
                 "resume": training.resume,
             }
         )

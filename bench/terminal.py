@@ -41,7 +41,8 @@ def show_plan(console: Console, plan: Plan, estimate: float | None, at_once: int
     console.print(table)
     for training in plan.trainings:
         console.print(
-            f"  {training.identity}  {training.label:18s} {STATES[training.state]}",
+            f"  {training.identity}  {training.label:18s} {STATES[training.state]}"
+            + (f", taught by {training.teacher}" if training.teacher else ""),
             highlight=False,
         )
     runtime = plan.runtime
