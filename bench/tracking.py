@@ -23,6 +23,7 @@ import pandas as pd
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, Run, RunTag
 
+from bench.config import TrainingConfig
 from bench.cost import CostReport
 from bench.errors import BenchError
 from bench.metrics import class_iou, mean_iou
@@ -128,6 +129,8 @@ class Store:
                 "eval_scales": row.eval_scales,
                 "published": row.published,
                 "trainings": [plan.training_of(row, seed).identity for seed in plan.seeds],
+                "extra": _describe_extra(row.training),
+                "label_sets": [plan.training_of(row, seed).label_set for seed in plan.seeds],
             }
             for row in plan.rows
         ]
@@ -170,7 +173,10 @@ class Store:
                 **provenance(),
             },
         )
-        params = flatten(training.config.model_dump(mode="json"))
+        content = training.config.model_dump(mode="json")
+        if training.teacher:
+            content["data"]["extra"]["teacher"] = training.teacher
+        params = flatten(content)
         self.client.log_batch(
             run_id, params=[Param(key, str(value)) for key, value in params.items()]
         )
@@ -225,6 +231,19 @@ class Store:
         self.client.log_dict(run_id, report.model_dump(mode="json"), "cost.json")
         self.client.set_terminated(run_id, "FINISHED")
 
+    def log_labels(
+        self, parent: str, identity: str, manifest: dict[str, Any], folder: Path
+    ) -> None:
+        """Log what a teacher's labels are, with the files of ``folder``, as a run of their own."""
+        tags = {"kind": "labels", "identity": identity, "mlflow.parentRunId": parent}
+        run_id = self._create_run("labels", {**tags, **provenance()})
+        for key in ("coverage", "accuracy", "bytes"):
+            if manifest[key] is not None:
+                self.client.log_metric(run_id, key, manifest[key])
+        self.client.log_dict(run_id, manifest, "manifest.json")
+        self.client.log_artifacts(run_id, str(folder))
+        self.client.set_terminated(run_id, "FINISHED")
+
     def log_report(self, parent: str, folder: Path) -> None:
         """Keep the generated report beside the runs that it was made from."""
         self.client.log_artifacts(parent, str(folder), "report")
@@ -260,6 +279,12 @@ class Store:
             thin_iou = table.iou[table.thin]
             if thin_iou.notna().any():
                 self.client.log_metric(run_id, f"thin/{path.stem}", thin_iou.mean())
+
+
+def _describe_extra(config: TrainingConfig) -> dict[str, Any] | None:
+    """What a report says of a row's extra images."""
+    extra = config.data.extra
+    return extra.model_dump(mode="json", exclude={"teacher"}) if extra else None
 
 
 def provenance() -> dict[str, str]:

@@ -1,7 +1,7 @@
 """A finished network: written with all that is needed to use it, opened from a file or a run."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -42,6 +42,12 @@ class Trained:
     thin: tuple[str, ...]
     model: Strategy
     precision: Precision
+
+    def on(self, device: str) -> "Trained":
+        """The same network on ``cpu``, ``cuda`` or, with ``auto``, the GPU if there is one."""
+        where = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+        precision = choose_precision("auto", torch.device(where))
+        return replace(self, model=self.model.to(precision.device).eval(), precision=precision)
 
     def ruled(self, scales: tuple[float, ...]) -> Strategy:
         """The network under the rule that fits these scales: avgpool for a single-scale one."""
@@ -114,17 +120,16 @@ def _open_file(path: Path, source: str, device: str) -> Trained:
     except (CheckpointError, ValidationError, ValueError, RuntimeError, TypeError) as error:
         reason = str(error).splitlines()[0]
         raise BenchError(f"{source} can't be used as a trained network: {reason}") from error
-    where = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
-    precision = choose_precision("auto", torch.device(where))
-    return Trained(
+    trained = Trained(
         source,
         config,
         tuple(content["classes"]),
         tuple((int(red), int(green), int(blue)) for red, green, blue in content["colors"]),
         tuple(content["thin"]),
-        model.to(precision.device).eval(),
-        precision,
+        model,
+        choose_precision("auto", torch.device("cpu")),
     )
+    return trained.on(device)
 
 
 def _download(run_id: str, folder: str) -> Path:

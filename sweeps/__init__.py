@@ -8,7 +8,7 @@ from sweeps.spec import Profile, Row, Sweep
 
 __all__ = ["SWEEPS", "Profile", "Row", "Sweep", "load_sweep"]
 
-SWEEPS = ("table3", "scales", "trunks", "losses", "precision")
+SWEEPS = ("table3", "table4", "scales", "thresholds", "trunks", "losses", "precision")
 
 
 def load_sweep(name: str) -> Sweep:
