@@ -19,10 +19,11 @@ from bench.config import OptimConfig, Runtime, TrainingConfig
 from bench.datasets import SegmentationDataset
 from bench.datasets.centers import ClassCenters, cached_centers
 from bench.datasets.files import PairedFiles
-from bench.datasets.mixing import MixedCrops, MixedSampler, open_extra
+from bench.datasets.mixing import MixedCrops, MixedSampler, Relabelled, open_extra
 from bench.datasets.sampling import ClassUniformSampler, CropDataset
 from bench.datasets.transforms import TrainTransform, normalize
 from bench.errors import BenchError
+from bench.labels import hard_label
 from models.losses import segmentation_loss
 from models.multiscale import Strategy
 from models.precision import Precision
@@ -98,10 +99,13 @@ def load_batches(
 
 
 def class_centers(crops: CropDataset, workers: int) -> ClassCenters:
-    """Where the classes are: from the cache for files, by a look at every label for scenes."""
-    if isinstance(crops.dataset, PairedFiles):
-        return cached_centers(crops.dataset, workers)
-    return ClassCenters.of(crops.sample(index).label for index in range(len(crops)))
+    """Where the classes are: from the cache for files, by a look at every other label."""
+    dataset, indices = crops.dataset, range(len(crops))
+    if isinstance(dataset, PairedFiles):
+        return cached_centers(dataset, workers)
+    if isinstance(dataset, Relabelled):
+        return ClassCenters.of(hard_label(dataset.read_label(index)) for index in indices)
+    return ClassCenters.of(crops.sample(index).label for index in indices)
 
 
 def own_line(error: BenchError) -> str:
