@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+from matplotlib.ticker import FuncFormatter
 from PIL import Image
 
 from reports.figures import WIDTH, Drawing, house_style
@@ -59,13 +60,13 @@ def example_figure(labels: LabelSet, examples: Sequence[Path]) -> Drawing:
     figure = Figure(figsize=(WIDTH, total))
     grid = figure.subplots(len(examples), 3, squeeze=False)
     figure.subplots_adjust(0.005, legend_high / total, 0.995, 1 - 0.2 / total, 0.02, 0.04)
+    for ax, title in zip(grid[0], COLUMNS.values(), strict=True):
+        ax.set_title(title, fontsize=8, pad=2.5)
     for line, row in zip(grid, pictures, strict=True):
-        for ax, pixels, title in zip(line, row, COLUMNS.values(), strict=True):
+        for ax, pixels in zip(line, row, strict=True):
             ax.imshow(pixels, interpolation="nearest")
             ax.set_xticks([])
             ax.set_yticks([])
-            if line is grid[0]:
-                ax.set_title(title, fontsize=8, pad=2.5)
     with Image.open(examples[0] / "teacher.png") as image:
         palette = np.array(image.getpalette()).reshape(-1, 3) / 255
     handles = [
@@ -108,6 +109,7 @@ def distribution_figure(sets: Sequence[LabelSet]) -> Drawing | None:
             values, range(len(shares)), 30, faces, marker=marker, edgecolors=color, label=name
         )
     ax.set_xscale("log")
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     ax.set_yticks(range(len(shares)), shares.index)
     ax.grid(axis="y", visible=False)
     ax.set_xlabel("share of all pixels, percent")

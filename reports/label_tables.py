@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from bench.storage import CLASSES, HEIGHT, IMAGES, PUBLISHED, WIDTH, bytes_text
+from bench.storage import CLASSES, HEIGHT, IMAGES, PUBLISHED, WIDTH, bytes_text, range_text
 from reports.labels import LabelSet
 from reports.tables import NOTHING, Grid
 
@@ -26,10 +26,11 @@ def label_frame(sets: Sequence[LabelSet]) -> pd.DataFrame:
                 "coverage": each.manifest["coverage"],
                 "accuracy": each.manifest["accuracy"],
                 "image": storage[f"{kind}_bytes"],
-                "article": storage[f"article_{kind}_bytes"],
+                "low": storage[f"article_{kind}_bytes"][0],
+                "high": storage[f"article_{kind}_bytes"][1],
             }
         )
-    numbers = ["threshold", "own", "coverage", "accuracy", "image", "article"]
+    numbers = ["threshold", "own", "coverage", "accuracy", "image", "low", "high"]
     frame = pd.DataFrame(lines).astype(dict.fromkeys(numbers, float))
     return frame.groupby(["row", "kind"], sort=False).mean().reset_index()
 
@@ -46,14 +47,13 @@ def label_grid(sets: Sequence[LabelSet], names: Mapping[str, str]) -> Grid:
     if frame["own"].notna().any():
         lines.append([OWN, f"{frame['own'].mean():.1%}", *[NOTHING] * 4])
     for line in frame.to_dict("records"):
-        bound = "at most " if line["kind"] == "hard" else ""
         lines.append(
             [
                 names[line["row"]],
                 f"{line['coverage']:.1%}",
                 NOTHING if pd.isna(line["accuracy"]) else f"{line['accuracy']:.1%}",
                 bytes_text(line["image"]),
-                bound + bytes_text(line["article"]),
+                range_text(line["low"], line["high"]),
                 bytes_text(PUBLISHED[line["kind"]]),
             ]
         )
@@ -61,7 +61,7 @@ def label_grid(sets: Sequence[LabelSet], names: Mapping[str, str]) -> Grid:
     notes = [
         "Coverage: share of the extra images' pixels that have a class. Accuracy: share of those "
         "that have the true one, where the data set knows it.",
-        f"{IMAGES:,} images of {WIDTH} x {HEIGHT} and {CLASSES} classes: hard labels by their "
-        "pixels, which is too much for larger images; published: the article's.",
+        f"{IMAGES:,} images of {WIDTH} x {HEIGHT} and {CLASSES} classes: hard labels from these "
+        "by the side to by the area of an image; published: the article's.",
     ]
     return Grid("Labels of the extra images", heads, lines, 1, notes)
