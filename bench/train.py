@@ -20,11 +20,13 @@ from bench.datasets import SegmentationDataset
 from bench.datasets.sampling import ClassCenters, ClassUniformSampler, CropDataset
 from bench.datasets.transforms import TrainTransform, normalize
 from bench.errors import BenchError
+from bench.workers import Workers
 from models.losses import segmentation_loss
 from models.multiscale import Strategy
 from models.precision import Precision
 
 Batch = tuple[Tensor, Tensor]
+ALONE = Workers()
 
 CACHED_IMAGES = 1000
 """Training sets of up to this many images are kept decoded in memory."""
@@ -48,9 +50,13 @@ class Progress:
 
 
 def load_batches(
-    dataset: SegmentationDataset, config: TrainingConfig, runtime: Runtime, start: int
+    dataset: SegmentationDataset,
+    config: TrainingConfig,
+    runtime: Runtime,
+    start: int,
+    workers: Workers = ALONE,
 ) -> DataLoader[Batch]:
-    """The training's batches from step ``start`` on."""
+    """The training's batches from step ``start`` on, or one worker's share of them."""
     augment = config.augment
     transform = TrainTransform(
         augment.crop, augment.scale, augment.flip, augment.color_jitter, augment.blur
@@ -64,6 +70,8 @@ def load_batches(
         seed=config.seed,
         start=start,
         class_uniform=augment.class_uniform,
+        rank=workers.rank,
+        world=workers.world,
     )
     return DataLoader(
         crops,
@@ -76,10 +84,18 @@ def load_batches(
 class Training:
     """A training in progress: model, optimiser, schedule, loss scaling and step count."""
 
-    def __init__(self, config: TrainingConfig, model: Strategy, precision: Precision) -> None:
+    def __init__(
+        self,
+        config: TrainingConfig,
+        model: Strategy,
+        precision: Precision,
+        workers: Workers = ALONE,
+    ) -> None:
         self.config = config
         self.model = model
         self.precision = precision
+        self.workers = workers
+        self.joined = workers.join(model)
         self.optimizer = make_optimizer(config.optim, model)
         self.scheduler = make_scheduler(config.optim, self.optimizer)
         self.scaler = precision.scaler()
@@ -93,7 +109,7 @@ class Training:
         labels = batch[1].to(device, non_blocking=True)
         self.model.train()
         with self.precision.autocast():
-            prediction = self.model(
+            prediction = self.joined(
                 images.contiguous(memory_format=torch.channels_last), self.config.train_scales
             )
         loss = segmentation_loss(
@@ -168,7 +184,7 @@ class Training:
             report: called every two percent of the steps with mean loss and learning rate.
             save: called when ``checkpoint_seconds`` have passed, and at the end.
             checkpoint_seconds: time between checkpoints.
-            validate: mean IoU on validation images.
+            validate: mean IoU on validation images; only the first worker calls it.
             val_steps: steps after which ``validate`` is called.
         """
         steps = self.config.optim.steps
@@ -181,16 +197,18 @@ class Training:
             self.scheduler.step()
             self.step += 1
             metrics: dict[str, float] = {}
-            if self.step in val_steps:
+            due = self.step in val_steps
+            if due and self.workers.first:
                 metrics["val_miou"] = validate()
-            if self.step % log_every == 0 or self.step == steps or metrics:
-                metrics["loss"] = float(torch.stack(losses).mean())
+            if self.step % log_every == 0 or self.step == steps or due:
+                metrics["loss"] = float(self.workers.mean(torch.stack(losses).mean()))
                 metrics["lr"] = self.optimizer.param_groups[0]["lr"]
                 self.seconds = before + monotonic() - started
                 metrics["seconds"] = self.seconds
                 losses.clear()
                 report(Progress("train", self.step, steps, metrics))
-                if monotonic() - saved > checkpoint_seconds and self.step < steps:
+                late = self.workers.agree(monotonic() - saved > checkpoint_seconds)
+                if late and self.step < steps:
                     save()
                     saved = monotonic()
         self.seconds = before + monotonic() - started
