@@ -133,10 +133,11 @@ def run_trainings(
         for training in trainings
     ]
     devices = max(training.config.devices for training in trainings)
-    resources = {"cpu": runtime.cpus, "gpu": runtime.gpus}
+    resources: Any = {"cpu": runtime.cpus, "gpu": runtime.gpus}
+    if devices > 1:  # Ray Train places the workers; Tune wants at least something to ask for
+        resources = tune.PlacementGroupFactory([{"memory": 2**20}])
     tuner = tune.Tuner(
-        # the workers of several devices are Ray Train's to place
-        tune.with_resources(_trainable, resources if devices == 1 else {"cpu": 0}),
+        tune.with_resources(_trainable, resources),
         param_space={"spec": tune.grid_search(specs)},
         tune_config=tune.TuneConfig(
             max_concurrent_trials=check_resources(runtime, devices) if devices > 1 else None,
