@@ -267,8 +267,8 @@ class Runtime(Frozen):
 
     Attributes:
         data_root: folder of the data set, where it has one.
-        cpus: CPU cores that a trial asks Ray for.
-        gpus: GPUs that a trial asks Ray for.
+        cpus: CPU cores that a trial asks Ray for, for each of its devices.
+        gpus: GPUs that a trial asks Ray for, for each of its devices.
         loader_workers: processes that decode and crop; 0 does it in the trial.
         checkpoint_seconds: time between checkpoints.
         val_points: how often a training is evaluated on the way.
