@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from bench.config import NetworkConfig, TrainingConfig
 from bench.errors import BenchError
-from bench.evaluate import apply_rule
+from bench.inference import apply_rule
 from models import build_model
 from models.checkpoint import CheckpointError, load_weights
 from models.multiscale import Strategy
