@@ -37,7 +37,10 @@ def test_imports_point_one_way(package: str) -> None:
             assert allowed, f"{path.relative_to(ROOT)} imports {module}"
 
 
-@pytest.mark.parametrize("module", ["bench.sweep", "reports"])
+COMMANDS = ("bench.sweep", "bench.evaluate", "bench.export", "bench.predict", "reports")
+
+
+@pytest.mark.parametrize("module", COMMANDS)
 def test_help_loads_nothing_heavy(module: str) -> None:
     script = (
         "import sys, runpy\n"
