@@ -3,19 +3,15 @@
 Images, B x H x W x 3 in uint8 RGB, give classes, B x H x W in uint8.
 """
 
-import warnings
 from typing import Any
 
 import numpy as np
 from mlflow.models import set_model
-from mlflow.pyfunc import PythonModel
+from mlflow.pyfunc.model import PythonModel
 
 from bench.inference import segment
 from bench.options import chosen_scales
 from bench.trained import open_trained
-
-# the signature is given; MLflow would rather take it from annotations of lists
-warnings.filterwarnings("ignore", ".*Add type hints", UserWarning)
 
 
 class ServedNetwork(PythonModel):
@@ -25,7 +21,13 @@ class ServedNetwork(PythonModel):
         """Open the ``model.pt`` that was logged."""
         self.trained = open_trained(context.artifacts["network"])
 
-    def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
+    # of annotations for arrays, MLflow knows the bare name only
+    def predict(
+        self,
+        context: Any,
+        model_input: np.ndarray,
+        params: dict[str, Any] | None = None,
+    ) -> np.ndarray:
         """Classify every pixel; the parameter ``scales`` chooses other eval scales."""
         given = (params or {}).get("scales")
         text = None if given is None else ",".join(map(str, np.atleast_1d(given)))
