@@ -5,7 +5,7 @@ machine. Its folder holds
 
     training.pt                     checkpoint of a training in progress
     model.pt                        the finished network with its configuration and classes
-    evaluations/<name>.npz          pixel counts of every image, see ``bench.metrics``
+    evaluations/<name>.npz          counts of every image, see ``bench.metrics``, ``bench.regions``
     pictures/<name>/<image>/*.png   image, truth, prediction and attention of every scale
 """
 
@@ -21,7 +21,7 @@ from PIL import Image
 from bench.config import Evaluation, Runtime, TrainingConfig
 from bench.datasets import SegmentationDataset, open_split
 from bench.errors import BenchError
-from bench.evaluate import (
+from bench.inference import (
     EvalResult,
     Picture,
     apply_rule,
@@ -201,7 +201,13 @@ def save_counts(path: Path, result: EvalResult) -> None:
     """Write pixel counts and image ids as a compressed npz, in one step."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial.npz")
-    np.savez_compressed(partial, counts=result.counts, ids=np.array(result.ids))
+    np.savez_compressed(
+        partial,
+        counts=result.counts,
+        boundary=result.boundary,
+        sizes=result.sizes,
+        ids=np.array(result.ids),
+    )
     partial.rename(path)
 
 

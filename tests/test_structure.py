@@ -45,7 +45,19 @@ def test_imports_point_one_way(package: str) -> None:
             assert allowed, f"{path.relative_to(ROOT)} imports {module}"
 
 
-@pytest.mark.parametrize("module", ["bench.sweep", "bench.autolabel", "bench.models", "reports"])
+COMMANDS = (
+    "bench.autolabel",
+    "bench.data",
+    "bench.evaluate",
+    "bench.export",
+    "bench.models",
+    "bench.predict",
+    "bench.sweep",
+    "reports",
+)
+
+
+@pytest.mark.parametrize("module", COMMANDS)
 def test_help_loads_nothing_heavy(module: str) -> None:
     script = (
         "import sys, runpy\n"
