@@ -185,9 +185,11 @@ class TrainingConfig(Frozen):
 
     @model_validator(mode="after")
     def _equal_shares(self) -> Self:
-        if self.optim.batch_size % self.devices:
+        batch = self.optim.batch_size
+        if batch % self.devices or batch < 2 * self.devices:
             raise ValueError(
-                f"batch size {self.optim.batch_size} must be a multiple of devices {self.devices}"
+                f"batch size {batch} on {self.devices} devices: batch norm needs equal shares of "
+                "at least 2 images"
             )
         return self
 

@@ -19,6 +19,7 @@ from ray.tune.integration.ray_train import TuneReportCallback
 
 from bench.config import Evaluation, Runtime, TrainingConfig
 from bench.errors import BenchError
+from bench.schedule import fetch_earlier_attempt
 from bench.train import Progress
 from bench.trial import run_trial
 from bench.workers import Workers
@@ -76,10 +77,7 @@ def _worker(settings: dict[str, str]) -> None:
             content = train.Checkpoint.from_directory(str(folder)) if workers.first else None
             train.report(metrics, checkpoint=content)
 
-        resume = train.Checkpoint(spec["resume"]) if spec["resume"] else None
-        checkpoint = train.get_checkpoint() or resume
-        if checkpoint is not None:
-            checkpoint.to_directory(str(folder))
+        fetch_earlier_attempt(train.get_checkpoint(), spec["resume"], folder)
         started = time.monotonic()
         run_trial(
             TrainingConfig(**spec["config"]),

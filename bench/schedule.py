@@ -199,7 +199,7 @@ def _trainable(config: dict[str, str]) -> None:
             seconds = time.monotonic() - started
             tune.report({"progress": None, "seconds": seconds}, checkpoint=checkpoint)
 
-        _fetch_earlier_attempt(spec["resume"], folder)
+        fetch_earlier_attempt(tune.get_checkpoint(), spec["resume"], folder)
         started = time.monotonic()
         try:
             run_trial(
@@ -215,9 +215,9 @@ def _trainable(config: dict[str, str]) -> None:
             tune.report({"error": str(error)})
 
 
-def _fetch_earlier_attempt(uri: str | None, folder: Path) -> None:
-    """Copy the latest checkpoint: Tune's own after a retry, or that of an earlier invocation."""
-    checkpoint = tune.get_checkpoint() or (tune.Checkpoint(uri) if uri else None)
+def fetch_earlier_attempt(retried: tune.Checkpoint | None, uri: str | None, folder: Path) -> None:
+    """Copy the latest checkpoint: Ray's own after a retry, or that of an earlier invocation."""
+    checkpoint = retried or (tune.Checkpoint(uri) if uri else None)
     if checkpoint is not None:
         try:
             checkpoint.to_directory(str(folder))

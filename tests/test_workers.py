@@ -130,7 +130,8 @@ def test_a_sweep_with_two_workers_a_trial(
 ) -> None:
     shared = """
 quick = SWEEP.profiles["quick"]
-quick = replace(quick, base=quick.base.replace(devices=2))
+optim = quick.base.optim.replace(batch_size=4)
+quick = replace(quick, base=quick.base.replace(optim=optim, devices=2))
 SWEEP = replace(SWEEP, profiles={"quick": quick})
 """
     path = write_sweep(steps=8, checkpoint_seconds=0, extra=shared)
