@@ -202,9 +202,11 @@ def test_camvid_list_chooses_files(camvid):
     assert dataset.fingerprint() != before
 
 
-@pytest.mark.skipif("CAMVID_ROOT" not in os.environ, reason="CAMVID_ROOT names no folder")
+@pytest.mark.skipif(
+    "SCALEBENCH_CAMVID" not in os.environ, reason="SCALEBENCH_CAMVID names no folder"
+)
 def test_camvid_photographs():
-    dataset = CamVid("val", Path(os.environ["CAMVID_ROOT"]))
+    dataset = CamVid("val", Path(os.environ["SCALEBENCH_CAMVID"]))
     assert len(dataset) == 101
     assert dataset[0].image.shape == (360, 480, 3)
 
