@@ -11,6 +11,7 @@ import platform
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from statistics import median
@@ -136,6 +137,7 @@ class Store:
             "split": plan.profile.split,
             "seeds": plan.seeds,
             "rows": rows,
+            "rivals": [asdict(rival) for rival in plan.sweep.rivals],
         }
         self.client.log_dict(run_id, content, "plan.json")
         return run_id

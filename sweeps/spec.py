@@ -67,6 +67,19 @@ class Profile:
     cost_rounds: int = 9
 
 
+@dataclass(frozen=True)
+class Rival:
+    """A published entry of a leaderboard that has no training here.
+
+    Attributes:
+        name: what the tables print.
+        iou: published mean IoU in percent.
+    """
+
+    name: str
+    iou: float
+
+
 @dataclass(frozen=True, kw_only=True)
 class Sweep:
     """A table: its question, its rows and what it can run on.
@@ -78,6 +91,7 @@ class Sweep:
         profiles: profile name -> profile; the first is the default.
         baseline: the row that costs and differences are measured against.
         source: where the published values come from.
+        rivals: published entries that the tables show below the rows.
     """
 
     name: str
@@ -86,3 +100,4 @@ class Sweep:
     profiles: Mapping[str, Profile]
     baseline: str
     source: str
+    rivals: tuple[Rival, ...] = ()

@@ -45,7 +45,12 @@ def camvid(root: Path) -> Path:
     return root
 
 
-def cityscapes(root: Path, images: Path | None = None, truth: Path | None = None) -> Path:
+def cityscapes(
+    root: Path,
+    images: Path | None = None,
+    truth: Path | None = None,
+    size: tuple[int, int] = SIZE,
+) -> Path:
     """Cityscapes, every city with one image; `images` and `truth` are the packages' own folders."""
     rng = np.random.default_rng(1)
     for folder, cities in CITIES.items():
@@ -53,12 +58,14 @@ def cityscapes(root: Path, images: Path | None = None, truth: Path | None = None
         for number, city in enumerate(cities):
             name = f"{city}_{number:06d}_000019"
             random_image(
-                (images or root) / "leftImg8bit" / folder / city / f"{name}_leftImg8bit.png", rng
+                (images or root) / "leftImg8bit" / folder / city / f"{name}_leftImg8bit.png",
+                rng,
+                size,
             )
-            label = rng.integers(0, 34, SIZE)
+            label = rng.integers(0, 34, size)
             base = (truth or root) / kind / folder / city / f"{name}_{kind}"
             index_image(Path(f"{base}_labelIds.png"), label if folder != "test" else label % 4)
-            Image.new("RGBA", SIZE[::-1]).save(f"{base}_color.png")
+            Image.new("RGBA", size[::-1]).save(f"{base}_color.png")
             Image.fromarray(label.astype(np.uint16)).save(f"{base}_instanceIds.png")
             Path(f"{base}_polygons.json").write_text("{}")
     return root
@@ -80,8 +87,8 @@ def vistas_config(count: int) -> dict:
     return {"labels": labels, "version": 1.1, "mapping": "public", "folder_structure": "{split}"}
 
 
-def vistas(root: Path, name: str) -> Path:
-    """Vistas 1.2 as it was first published, or 2.0; images of three sizes."""
+def vistas(root: Path, name: str, times: int = 1) -> Path:
+    """Vistas 1.2 as it was first published, or 2.0; images of three sizes, enlarged `times`."""
     version, count = VISTAS[name]
     rng = np.random.default_rng(3)
     config = vistas_config(count)
@@ -93,6 +100,7 @@ def vistas(root: Path, name: str) -> Path:
     for folder in ("training", "validation", "testing"):
         for number, size in enumerate(((12, 16), (20, 14), (9, 31))):
             stem = f"{folder[0]}{number}-_Q"
+            size = (times * size[0], times * size[1])
             random_image(root / folder / "images" / f"{stem}.jpg", rng, size)
             if folder != "testing":
                 place = root / folder / ("labels" if first else "v2.0/labels")
