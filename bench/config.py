@@ -30,6 +30,43 @@ class Frozen(BaseModel):
         return type(self)(**{**dict(self), **changes})
 
 
+class ExtraData(Frozen):
+    """Further images of the same data set that are trained on, and whose labels they have.
+
+    Attributes:
+        split: the split that holds them.
+        images: use the first this many; ``None`` takes all.
+        labels: ``coarse`` takes the data set's own labels; ``auto`` the classes that a teacher is
+            sure of, any other pixel is ignored; ``soft`` the teacher's probabilities.
+        teacher: the training whose network labels them, for ``auto`` and ``soft``.
+        threshold: ``auto`` keeps a pixel whose top probability exceeds this.
+        scales: the scales of the teacher's inference.
+        probability: share of the crops that are cut from these images.
+        class_uniform: share of those crops that are centred on a pixel of a random class.
+    """
+
+    split: str = "coarse"
+    images: Positive | None = None
+    labels: Literal["coarse", "auto", "soft"] = "coarse"
+    teacher: "TrainingConfig | None" = None
+    threshold: Annotated[float, Field(ge=0, lt=1)] = 0.5
+    scales: Scales = (0.5, 1.0, 2.0)
+    probability: Fraction = 0.5
+    class_uniform: Fraction = 0.0
+
+    @field_validator("scales")
+    @classmethod
+    def _known_scales(cls, scales: Scales) -> Scales:
+        return check_scales(scales)
+
+    @model_validator(mode="after")
+    def _taught(self) -> Self:
+        if (self.teacher is None) != (self.labels == "coarse"):
+            need = "takes no teacher" if self.teacher else "needs a teacher: the training of one"
+            raise ValueError(f"labels {self.labels!r} {need}")
+        return self
+
+
 class DataConfig(Frozen):
     """Which images are trained on.
 
@@ -38,12 +75,14 @@ class DataConfig(Frozen):
         train_images: use this many training images; ``None`` takes all.
         scene_size: height and width of procedural scenes; other data sets have their own.
         split: the split that is trained on.
+        extra: further images, coarsely labelled or labelled by a teacher.
     """
 
     dataset: str
     train_images: Positive | None = None
     scene_size: Size | None = None
     split: str = "train"
+    extra: ExtraData | None = None
 
 
 class AugmentConfig(Frozen):
@@ -67,14 +106,20 @@ class AugmentConfig(Frozen):
 
 
 class NetworkConfig(Frozen):
-    """Trunk and decoder; see ``models.build_model`` for the meaning of each field."""
+    """Trunk and decoder; see ``models.build_model`` for the meaning of each field.
+
+    Attributes:
+        pretrained: start the trunk from timm's ImageNet weights, or from a released file of them.
+        checkpoint_trunk: train with less memory and more time.
+    """
 
     trunk: str
     decoder: str = "deeplabv3plus"
     output_stride: Literal[4, 8, 16] = 8
     width: Positive = 256
     rates: tuple[int, ...] | None = None
-    pretrained: bool = False
+    pretrained: bool | str = False
+    checkpoint_trunk: bool = False
 
 
 class OptimConfig(Frozen):
@@ -115,6 +160,9 @@ class TrainingConfig(Frozen):
         precision: ``auto`` or a dtype; the plan resolves ``auto`` for the device.
         device: ``cpu`` or ``cuda``.
         threads: CPU threads of the training; their number changes the last digits.
+        devices: worker processes, each with a device, that share every batch; losses are means
+            over a worker's share, so their number changes results a little. See
+            ``bench.workers``.
     """
 
     data: DataConfig
@@ -128,11 +176,44 @@ class TrainingConfig(Frozen):
     precision: str = "auto"
     device: Literal["cpu", "cuda"] = "cpu"
     threads: Positive = 1
+    devices: Positive = 1
 
     @field_validator("train_scales")
     @classmethod
     def _known_scales(cls, scales: Scales) -> Scales:
         return check_scales(scales)
+
+    @model_validator(mode="after")
+    def _equal_shares(self) -> Self:
+        if self.optim.batch_size % self.devices:
+            raise ValueError(
+                f"batch size {self.optim.batch_size} must be a multiple of devices {self.devices}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _soft_labels_fit_the_loss(self) -> Self:
+        if self.soft_labels and self.loss.name != "cross_entropy":
+            raise ValueError(f"soft labels need loss 'cross_entropy', not {self.loss.name!r}")
+        return self
+
+    @property
+    def teacher(self) -> "TrainingConfig | None":
+        """The training whose network labels a part of the data."""
+        return self.data.extra.teacher if self.data.extra else None
+
+    @property
+    def soft_labels(self) -> bool:
+        """Whether labels are probabilities instead of classes."""
+        return self.data.extra is not None and self.data.extra.labels == "soft"
+
+    def with_seed(self, seed: int) -> Self:
+        """The same training, and its teacher's, with another seed."""
+        changes: dict[str, object] = {"seed": seed}
+        if self.data.extra and self.teacher:
+            extra = self.data.extra.replace(teacher=self.teacher.with_seed(seed))
+            changes["data"] = self.data.replace(extra=extra)
+        return self.replace(**changes)
 
     def identity(self, fingerprint: str) -> str:
         """Short hash of this configuration, the data's fingerprint and the torch version."""
@@ -192,6 +273,7 @@ class Runtime(Frozen):
         checkpoint_seconds: time between checkpoints.
         val_points: how often a training is evaluated on the way.
         val_images: on how many validation images.
+        labels: folder of the labels that a training's teacher wrote.
     """
 
     data_root: Path | None = None
@@ -201,6 +283,7 @@ class Runtime(Frozen):
     checkpoint_seconds: float = 20.0
     val_points: int = 4
     val_images: Positive = 16
+    labels: Path | None = None
 
 
 def check_scales(scales: Scales) -> Scales:

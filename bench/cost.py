@@ -7,6 +7,8 @@ Conventions:
 - fvcore traces the pass, and a trace drops what the output does not use. Strategies run nothing
   that their output does not use, so what is counted is what runs.
 - "Training cost" is the ratio of a strategy's training pass to the baseline's.
+- Every training runs in its own precision, at its own crop and its share of the batch on one
+  device.
 - Times and memory are those of ``bench.meters``; a training step is forward, loss, backward and
   update.
 """
@@ -14,16 +16,18 @@ Conventions:
 import logging
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache, partial
 
 import torch
 from pydantic import BaseModel
 from torch import Tensor, nn
 
-from bench.config import Evaluation, NetworkConfig, TrainingConfig
+from bench.config import Evaluation, TrainingConfig
 from bench.evaluate import apply_rule
 from bench.meters import interleaved_medians, peak_mib
 from bench.train import Training
 from bench.trained import build_network
+from models import build_model
 from models.multiscale import Strategy
 from models.precision import Precision, choose_precision
 
@@ -39,6 +43,7 @@ class TrainingCost(BaseModel):
         minibatch: median seconds of a training step at the configured batch and crop.
         peak_mib: peak of live tensors in a step, MiB.
         parameters: number of weights.
+        precision: dtype that convolutions ran in.
     """
 
     gmacs: float
@@ -46,6 +51,7 @@ class TrainingCost(BaseModel):
     minibatch: float
     peak_mib: float
     parameters: int
+    precision: str
 
 
 class EvaluationCost(BaseModel):
@@ -69,8 +75,8 @@ class CostReport(BaseModel):
         trainings: key of a training -> cost.
         evaluations: row name -> cost.
         device: where it was measured.
-        precision: dtype that convolutions ran in.
-        batch_size: images of a training step.
+        precision: dtypes that convolutions ran in.
+        batch_size: images of the first training's step on one device.
         crop: their height and width.
         threads: CPU threads.
         rounds: interleaved rounds that the medians are of.
@@ -86,7 +92,6 @@ class CostReport(BaseModel):
     rounds: int
 
 
-ARTICLE_NETWORK = NetworkConfig(trunk="resnet50", decoder="deeplabv3plus")
 ARTICLE_CLASSES, ARTICLE_SIZE = 65, 512
 
 
@@ -119,10 +124,13 @@ def count_gmacs(
     return sum(n for name, n in operators.items() if name in COUNTED) / 1e9
 
 
-def count_article(config: TrainingConfig, precision: Precision) -> float:
-    """GMACs of the training pass of the article's network under a configuration's strategy."""
-    model = build_network(config, ARTICLE_CLASSES, network=ARTICLE_NETWORK).to(precision.device)
-    return count_gmacs(model, (ARTICLE_SIZE, ARTICLE_SIZE), config.train_scales, precision)
+def count_article(strategy: str, train_scales: Sequence[float], precision: Precision) -> float:
+    """GMACs of the training pass of the article's network under a strategy."""
+    model = build_model(
+        "resnet50", "deeplabv3plus", strategy, ARTICLE_CLASSES, train_scales=train_scales
+    )
+    size = (ARTICLE_SIZE, ARTICLE_SIZE)
+    return count_gmacs(model.to(precision.device), size, train_scales, precision)
 
 
 def measure(
@@ -135,36 +143,35 @@ def measure(
     """Measure everything, interleaved, in this process; nothing else should run meanwhile.
 
     Args:
-        trainings: key -> configuration; they share batch, crop and device.
+        trainings: key -> configuration; they share device and threads.
         rows: row name -> (key of its training, evaluation rule).
         classes: number of classes.
         image_size: height and width of an evaluated image.
         rounds: timing rounds.
     """
     first = next(iter(trainings.values()))
+    device = torch.device(first.device)
     torch.set_num_threads(first.threads)
-    precision = choose_precision(first.precision, torch.device(first.device))
-    built = {
-        key: Training(config, build_network(config, classes).to(precision.device), precision)
-        for key, config in trainings.items()
+    built = {key: _build(config, classes) for key, config in trainings.items()}
+    steps = {
+        key: partial(training.run_step, random_batch(training.config, classes))
+        for key, training in built.items()
     }
-    batch = random_batch(first, classes)
-    steps = {key: _step(training, batch) for key, training in built.items()}
     passes = {
-        name: evaluation_pass(built[key].model, image_size, rule, precision)
+        name: evaluation_pass(built[key].model, image_size, rule, built[key].precision)
         for name, (key, rule) in rows.items()
     }
-    step_times = interleaved_medians(steps, rounds, precision.device)
-    pass_times = interleaved_medians(passes, rounds, precision.device)
-    crop = first.augment.crop
+    step_times = interleaved_medians(steps, rounds, device)
+    pass_times = interleaved_medians(passes, rounds, device)
+    auto = choose_precision("auto", device)
+    article = cache(lambda strategy, scales: count_article(strategy, scales, auto))
     return CostReport(
         trainings={
-            key: TrainingCost(
-                gmacs=count_gmacs(training.model, crop, training.config.train_scales, precision),
-                article_gmacs=count_article(training.config, precision),
-                minibatch=step_times[key],
-                peak_mib=peak_mib(steps[key], precision.device),
-                parameters=sum(p.numel() for p in training.model.parameters()),
+            key: _training_cost(
+                training,
+                article(training.config.strategy, training.config.train_scales),
+                step_times[key],
+                peak_mib(steps[key], device),
             )
             for key, training in built.items()
         },
@@ -172,25 +179,47 @@ def measure(
             name: EvaluationCost(
                 training=key,
                 gmacs=count_gmacs(
-                    apply_rule(built[key].model, rule.strategy), image_size, rule.scales, precision
+                    apply_rule(built[key].model, rule.strategy),
+                    image_size,
+                    rule.scales,
+                    built[key].precision,
                 ),
                 seconds=pass_times[name],
             )
             for name, (key, rule) in rows.items()
         },
-        device=precision.device.type,
-        precision=precision.name,
-        batch_size=first.optim.batch_size,
-        crop=crop,
+        device=device.type,
+        precision=", ".join(dict.fromkeys(each.precision.name for each in built.values())),
+        batch_size=first.optim.batch_size // first.devices,
+        crop=first.augment.crop,
         threads=first.threads,
         rounds=rounds,
     )
 
 
+def _build(config: TrainingConfig, classes: int) -> Training:
+    precision = choose_precision(config.precision, torch.device(config.device))
+    return Training(config, build_network(config, classes).to(precision.device), precision)
+
+
+def _training_cost(
+    training: Training, article_gmacs: float, minibatch: float, peak: float
+) -> TrainingCost:
+    config, model = training.config, training.model
+    return TrainingCost(
+        gmacs=count_gmacs(model, config.augment.crop, config.train_scales, training.precision),
+        article_gmacs=article_gmacs,
+        minibatch=minibatch,
+        peak_mib=peak,
+        parameters=sum(weight.numel() for weight in model.parameters()),
+        precision=training.precision.name,
+    )
+
+
 def random_batch(config: TrainingConfig, classes: int) -> tuple[Tensor, Tensor]:
-    """A batch of noise at the configured size: B x 3 x H W uint8 images, B x H x W labels."""
+    """One device's share of a batch, of noise: B x 3 x H W uint8 images, B x H x W labels."""
     generator = torch.Generator().manual_seed(0)
-    shape = (config.optim.batch_size, *config.augment.crop)
+    shape = (config.optim.batch_size // config.devices, *config.augment.crop)
     images = torch.randint(0, 256, (shape[0], 3, *shape[1:]), generator=generator)
     return images.to(torch.uint8), torch.randint(0, classes, shape, generator=generator)
 
@@ -208,7 +237,3 @@ def evaluation_pass(
             ruled(image, rule.scales)
 
     return run
-
-
-def _step(training: Training, batch: tuple[Tensor, Tensor]) -> Callable[[], object]:
-    return lambda: training.run_step(batch)

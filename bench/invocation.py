@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from shutil import rmtree
 
@@ -14,7 +15,9 @@ from rich.console import Console
 from bench.config import Evaluation, TrainingConfig
 from bench.cost import measure
 from bench.datasets import open_split
-from bench.plan import Plan
+from bench.errors import BenchError
+from bench.lessons import Lessons
+from bench.plan import Plan, PlannedTraining
 from bench.schedule import check_resources, ray_session, run_alone, run_trainings
 from bench.terminal import Display, duration, show_plan
 from bench.tracking import Store
@@ -45,12 +48,13 @@ class CostTask:
         trainings: dict[str, TrainingConfig] = {}
         rows: dict[str, tuple[str, Evaluation]] = {}
         for row in chosen:
-            config = row.training.replace(seed=0)
+            data = row.training.data.replace(extra=None)  # images cost the same whoever labels them
+            config = row.training.replace(seed=0, data=data)
             key = config.identity("cost")
             trainings[key] = config
             rows[row.name] = (key, plan.evaluation(row))
         content = {name: [key, rule.name] for name, (key, rule) in rows.items()}
-        text = json.dumps([content, plan.profile.cost_rounds], sort_keys=True)
+        text = json.dumps([plan.sweep.name, content, plan.profile.cost_rounds], sort_keys=True)
         identity = "cost-" + hashlib.sha256(text.encode()).hexdigest()[:12]
         return cls(identity, trainings, rows)
 
@@ -80,6 +84,7 @@ class Invocation:
         self.mendable = False
         self.compute_seconds: list[float] = []
         self.cost_seconds = 0.0
+        self.label_seconds = 0.0
         self.at_once = 1
 
     def run(self, started: float, address: str | None) -> int:
@@ -96,6 +101,7 @@ class Invocation:
         costs = CostTask.of(self.plan, self.plan.rows)
         measured = self.store.find(costs.identity) is not None and not self.fresh
         self.parent = self.store.begin_sweep(self.plan, costs.identity)
+        self.lessons = Lessons(self.plan, self.store, self.parent, self.out, self.fresh)
         try:
             if self.plan.pending or not measured:
                 with ray_session(address):
@@ -169,9 +175,50 @@ class Invocation:
                 folder = self._storage / "trained" / training.identity
                 run_id = self._run_id(training.identity)
                 training.resume = str(self.store.download_model(run_id, folder))
-        if self.plan.pending:
-            with self.display:
-                run_trainings(self.plan.pending, self.plan.runtime, self._storage, self)
+        with self.display:
+            for stage in count():
+                ready = self._ready()
+                if not ready:
+                    break
+                storage = self._storage / f"stage-{stage}"
+                run_trainings(ready, self.plan.runtime, storage, self)
+                if any(t.state != "done" and t.identity not in self.failures for t in ready):
+                    break  # interrupted
+
+    def _ready(self) -> list[PlannedTraining]:
+        """Trainings that can start: what has a teacher waits for it, and gets its labels here."""
+        ready = []
+        for training in self.plan.pending:
+            if training.identity in self.failures:
+                continue
+            if training.needs_labels and not self._taught(training):
+                continue
+            ready.append(training)
+        return ready
+
+    def _taught(self, training: PlannedTraining) -> bool:
+        """Whether a training's labels are there; its teacher's failure is its own."""
+        assert training.teacher is not None
+        teacher, identity = self.trainings[training.teacher], training.identity
+        if teacher.identity in self.failures:
+            self.started(identity)
+            reason = f"its teacher failed: {self.failures[teacher.identity]}"
+            self.failed(identity, reason, mendable=False)
+        if teacher.state != "done":
+            return False
+
+        def on_image(done: int, total: int) -> None:
+            self.display.progressed(identity, Progress("labelling", done, total, {}))
+
+        begun = time.monotonic()
+        try:
+            training.labels = self.lessons.labels(training, teacher, on_image)
+        except BenchError as error:
+            self.started(identity)
+            self.failed(identity, str(error), mendable=True)
+            return False
+        self.label_seconds += time.monotonic() - begun
+        return True
 
     @property
     def _storage(self) -> Path:
@@ -228,10 +275,12 @@ class Invocation:
         say, wall = self.console.print, self._wall(started)
         if self.compute_seconds:
             trials = max(max(self.compute_seconds), sum(self.compute_seconds) / self.at_once)
-            compute = trials + self.cost_seconds
+            compute = trials + self.label_seconds + self.cost_seconds
+            labels = f"labels {duration(self.label_seconds)}; " if self.label_seconds else ""
+            costs = f"costs {duration(self.cost_seconds)}"
             say(
                 f"wall time {duration(wall)}, {wall / compute:.2f} times the {duration(compute)} "
-                f"of pure compute ({self.at_once} at once; costs {duration(self.cost_seconds)})"
+                f"of pure compute ({self.at_once} at once; {labels}{costs})"
             )
         say(f"report: {folder / 'index.html'}")
         say(f"browse: mlflow ui    redraw: python -m reports {self.plan.sweep.name}")

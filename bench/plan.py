@@ -1,13 +1,17 @@
 """From a sweep to distinct trainings: what must run, what is reused, and how long it takes."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
-from bench.config import Evaluation, Runtime, TrainingConfig
-from bench.datasets import open_split
+from bench.config import DataConfig, Evaluation, Runtime, TrainingConfig
+from bench.datasets import digest, open_split
 from bench.errors import BenchError, readable_validation
 from sweeps.spec import Profile, Row, Sweep
+
+Fingerprint = Callable[[DataConfig, str], str]
+"""Data and split to what identifies the split's images."""
 
 
 @dataclass
@@ -24,6 +28,9 @@ class PlannedTraining:
             or ``done``.
         run_id: MLflow run of an earlier attempt.
         resume: where an earlier attempt's checkpoint is.
+        teacher: identity of the training whose network labels a part of its data.
+        label_set: identity of those labels.
+        labels: their folder, once they are there.
     """
 
     identity: str
@@ -34,6 +41,14 @@ class PlannedTraining:
     state: str = "new"
     run_id: str | None = None
     resume: str | None = None
+    teacher: str | None = None
+    label_set: str | None = None
+    labels: Path | None = None
+
+    @property
+    def needs_labels(self) -> bool:
+        """Whether it can't go on without its teacher."""
+        return self.teacher is not None and self.state in ("new", "continue")
 
     @property
     def remaining(self) -> list[Evaluation]:
@@ -42,8 +57,8 @@ class PlannedTraining:
 
     @property
     def label(self) -> str:
-        """For progress displays: strategy and seed."""
-        return f"{self.config.strategy} s{self.config.seed}"
+        """For progress displays: the first row that needs it, and the seed."""
+        return f"{self.rows[0] if self.rows else 'teacher'} s{self.config.seed}"
 
     @property
     def relative_cost(self) -> float:
@@ -66,6 +81,7 @@ class Plan:
         seeds: the seeds that every row is trained with.
         trainings: distinct trainings, the longest first.
         fingerprints: split -> fingerprint of its data.
+        unavailable: rows left out, with the reason: the device lacks their precision.
     """
 
     sweep: Sweep
@@ -76,6 +92,7 @@ class Plan:
     seeds: list[int]
     trainings: list[PlannedTraining]
     fingerprints: dict[str, str]
+    unavailable: dict[str, str]
 
     def evaluation(self, row: Row) -> Evaluation:
         """The rule by which a row is evaluated in this plan."""
@@ -83,13 +100,18 @@ class Plan:
 
     def training_of(self, row: Row, seed: int) -> PlannedTraining:
         """The training that a row needs for a seed."""
-        config = row.training.replace(seed=seed)
+        config = row.training.with_seed(seed)
         return next(training for training in self.trainings if training.config == config)
 
     @property
     def pending(self) -> list[PlannedTraining]:
-        """What is left to do, the longest first."""
-        return [training for training in self.trainings if training.state != "done"]
+        """What is left to do, the longest first; a teacher only while it has a student."""
+        teachers = {training.teacher for training in self.trainings if training.needs_labels}
+        return [
+            training
+            for training in self.trainings
+            if training.state != "done" and (training.rows or training.identity in teachers)
+        ]
 
 
 def row_evaluation(row: Row, profile: Profile) -> Evaluation:
@@ -160,43 +182,128 @@ def make_plan(
     base = chosen.base.replace(
         device=device, precision=resolve_precision(chosen.base.precision, device)
     )
-    selected = choose_rows(sweep, base, rows)
-    fingerprints = _fingerprints(base, chosen.split, data_root)
+    selected, unavailable = _available(choose_rows(sweep, base, rows), device)
+    for row in selected:
+        _check_network(sweep, row)
+
+    @cache
+    def fingerprint(data: DataConfig, split: str) -> str:
+        return _fingerprint(data, split, data_root)
+
+    splits = sorted({base.data.split, chosen.split})
+    fingerprints = {split: fingerprint(base.data, split) for split in splits}
     numbers = [base.seed + i for i in range(seeds or chosen.seeds)]
     trainings: dict[str, PlannedTraining] = {}
     for row in selected:
         for seed in numbers:
-            config = row.training.replace(seed=seed)
-            identity = config.identity(fingerprints[config.data.split])
-            planned = trainings.setdefault(identity, PlannedTraining(identity, config))
+            planned = _plan_training(row.training.with_seed(seed), fingerprint, trainings)
             evaluation = row_evaluation(row, chosen)
             if evaluation not in planned.evaluations:
                 planned.evaluations.append(evaluation)
             if row.name not in planned.rows:
                 planned.rows.append(row.name)
     ordered = sorted(trainings.values(), key=lambda t: (t.config.seed, -t.relative_cost))
-    return Plan(sweep, name, chosen, runtime, selected, numbers, ordered, fingerprints)
+    return Plan(sweep, name, chosen, runtime, selected, numbers, ordered, fingerprints, unavailable)
+
+
+def _plan_training(
+    config: TrainingConfig, fingerprint: Fingerprint, trainings: dict[str, PlannedTraining]
+) -> PlannedTraining:
+    """A training, planned together with its teacher unless ``trainings`` has them."""
+    identity = config.identity(_data_fingerprint(config.data, fingerprint))
+    if identity not in trainings:
+        planned = PlannedTraining(identity, config)
+        extra = config.data.extra
+        if extra and extra.teacher:
+            planned.teacher = _plan_training(extra.teacher, fingerprint, trainings).identity
+            threshold = None if extra.labels == "soft" else extra.threshold
+            images = fingerprint(_without_teacher(config.data), extra.split)
+            label_set = digest(planned.teacher, threshold, extra.scales, images)
+            planned.label_set = f"labels-{label_set}"
+        trainings[identity] = planned
+    return trainings[identity]
+
+
+def _data_fingerprint(data: DataConfig, fingerprint: Fingerprint) -> str:
+    """What identifies all images that a training sees, and those that its teacher saw."""
+    plain = _without_teacher(data)
+    own = fingerprint(plain, data.split)
+    if data.extra is None:
+        return own
+    teacher = data.extra.teacher
+    taught = [_data_fingerprint(teacher.data, fingerprint)] if teacher else []
+    return digest(own, fingerprint(plain, data.extra.split), *taught)
+
+
+def _without_teacher(data: DataConfig) -> DataConfig:
+    """The same images, whoever labels them."""
+    if data.extra is None:
+        return data
+    return data.replace(extra=data.extra.replace(labels="coarse", teacher=None))
 
 
 def resolve_precision(requested: str, device: str) -> str:
-    """The dtype's name that ``auto`` means on this machine; it is part of the identity."""
+    """The dtype's name that ``auto`` means on this machine; it is part of the identity.
+
+    Raises:
+        BenchError: an unknown name, or a dtype that the device lacks.
+    """
     import torch
 
     from models.precision import choose_precision
 
     if requested == "auto" and device == "cuda" and not torch.cuda.is_available():
         return "auto"
-    return choose_precision(requested, torch.device(device)).name
+    try:
+        return choose_precision(requested, torch.device(device)).name
+    except ValueError as error:
+        raise BenchError(str(error)) from error
 
 
-def _fingerprints(base: TrainingConfig, split: str, root: Path | None) -> dict[str, str]:
-    fingerprints = {}
-    for name in sorted({base.data.split, split}):
-        dataset = open_split(base.data, name, root)
-        if not getattr(dataset, "labelled", True):
-            raise BenchError(
-                f"{dataset.name} {name} has no public labels to train on or to report: take "
-                "another split, such as val"
-            )
-        fingerprints[name] = dataset.fingerprint()
-    return fingerprints
+def _available(rows: Sequence[Row], device: str) -> tuple[list[Row], dict[str, str]]:
+    """The rows that a device can run, and why it can't run the others.
+
+    Raises:
+        BenchError: it can run none, or a row's precision is unknown.
+    """
+    from models.precision import DTYPES
+
+    runnable: list[Row] = []
+    unavailable: dict[str, str] = {}
+    for row in rows:
+        precision = row.training.precision
+        try:
+            resolve_precision(precision, device)
+        except BenchError:
+            if precision not in DTYPES or (row is rows[-1] and not runnable):
+                raise
+            unavailable[row.name] = f"{precision} is not available on {device}"
+        else:
+            runnable.append(row)
+    return runnable, unavailable
+
+
+def _check_network(sweep: Sweep, row: Row) -> None:
+    """Refuse a trunk, decoder or file of weights that does not exist."""
+    from models import DECODERS, TRUNKS
+
+    network = row.training.network
+    where = f"sweep {sweep.name}, row {row.name}"
+    for kind, name, known in (
+        ("trunk", network.trunk, TRUNKS),
+        ("decoder", network.decoder, DECODERS),
+    ):
+        if name not in known:
+            raise BenchError(f"{where}: unknown {kind} {name!r}; known: {', '.join(known)}")
+    if isinstance(network.pretrained, str) and not Path(network.pretrained).is_file():
+        raise BenchError(f"{where}: no file of weights {network.pretrained}")
+
+
+def _fingerprint(data: DataConfig, split: str, root: Path | None) -> str:
+    dataset = open_split(data, split, root)
+    if not getattr(dataset, "labelled", True):
+        raise BenchError(
+            f"{dataset.name} {split} has no public labels to train on or to report: take "
+            "another split, such as val"
+        )
+    return dataset.fingerprint()

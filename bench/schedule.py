@@ -29,8 +29,13 @@ from bench.train import Progress
 
 RETRIES = 2
 PACKAGES = ("bench", "models", "sweeps", "reports")
-ALLOCATOR = {"MALLOC_TRIM_THRESHOLD_": "1000000000", "MALLOC_MMAP_THRESHOLD_": "1000000000"}
-"""glibc keeps freed memory instead of returning it after every step: a tenth of a step's time."""
+ALLOCATOR = {
+    "MALLOC_TRIM_THRESHOLD_": "1000000000",
+    "MALLOC_MMAP_THRESHOLD_": "1000000000",
+    "MALLOC_ARENA_MAX": "1",
+}
+"""glibc keeps freed memory instead of returning it after every step, in threads as well (Tune
+trains in one): up to half of a step's time."""
 
 
 class Listener(Protocol):
@@ -124,7 +129,7 @@ def run_trainings(
                 "identity": training.identity,
                 "config": training.config.model_dump(mode="json"),
                 "evaluations": [each.model_dump(mode="json") for each in training.remaining],
-                "runtime": runtime.model_dump(mode="json"),
+                "runtime": runtime.replace(labels=training.labels).model_dump(mode="json"),
                 "resume": training.resume,
             }
         )

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 from rich.console import Console, Group
 from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
@@ -38,9 +40,13 @@ def show_plan(console: Console, plan: Plan, estimate: float | None, at_once: int
             row.name, scales(row.training.train_scales), scales(row.eval_scales), " ".join(ids)
         )
     console.print(table)
+    for name, reason in plan.unavailable.items():
+        console.print(f"{name} is left out: {reason}", highlight=False)
+    width = max(18, *(len(training.label) for training in plan.trainings))
     for training in plan.trainings:
         console.print(
-            f"  {training.identity}  {training.label:18s} {STATES[training.state]}",
+            f"  {training.identity}  {training.label:{width}s} {STATES[training.state]}"
+            + (f", taught by {training.teacher}" if training.teacher else ""),
             highlight=False,
         )
     runtime = plan.runtime
@@ -168,6 +174,39 @@ class Display:
                 duration(left) if left else "",
             )
         return Group(table, Text("interrupt with Ctrl-C; the same command goes on", style="dim"))
+
+
+class Counter:
+    """A bar that counts images; without a terminal a printed line now and then.
+
+    Args:
+        console: where it is shown.
+        what: what is done to the images.
+    """
+
+    def __init__(self, console: Console, what: str) -> None:
+        self.console = console
+        self.what = what
+        columns = (TextColumn(what), BarColumn(24), MofNCompleteColumn(), TimeRemainingColumn())
+        self.bar = Bar(*columns, console=console, transient=True)
+        self.task = self.bar.add_task(what, total=None)
+        self.printed = time.monotonic()
+
+    def __enter__(self) -> "Counter":
+        if self.console.is_terminal:
+            self.bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.stop()
+
+    def __call__(self, done: int, total: int) -> None:
+        """Show that ``done`` of ``total`` images are done."""
+        self.bar.update(self.task, completed=done, total=total)
+        late = time.monotonic() - self.printed > PLAIN_SECONDS
+        if not self.console.is_terminal and (late or done == total):
+            self.printed = time.monotonic()
+            self.console.print(f"{self.what}: {done}/{total} images")
 
 
 def scales(values: Iterable[float]) -> str:

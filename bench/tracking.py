@@ -2,7 +2,8 @@
 
 One experiment a sweep, one parent run an invocation, a child run a training and one for the
 measured costs. A child run's tag ``identity`` says which training it is; later invocations find
-it by that and reuse it. The parent's ``plan.json`` says which rows use which trainings.
+it by that and reuse it, whichever sweep it belongs to. The parent's ``plan.json`` says which rows
+use which trainings.
 """
 
 import logging
@@ -23,6 +24,7 @@ import pandas as pd
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, Run, RunTag
 
+from bench.config import TrainingConfig
 from bench.cost import CostReport
 from bench.errors import BenchError
 from bench.metrics import class_iou, mean_iou
@@ -30,6 +32,8 @@ from bench.plan import Plan, PlannedTraining
 from bench.train import Progress
 
 PACKAGES = ("torch", "torchvision", "timm", "ray", "mlflow", "fvcore", "numpy", "pillow")
+SPEED_KEYS = ("network.trunk", "network.decoder", "precision", "device")
+"""Parameters by which a training's speed is judged from earlier ones."""
 
 
 class Store:
@@ -59,9 +63,9 @@ class Store:
             ) from error
 
     def find(self, identity: str) -> Run | None:
-        """The newest run of a training or cost measurement, finished ones first."""
+        """The newest run of a training or cost measurement of any sweep, finished ones first."""
         runs = self.client.search_runs(
-            [self.experiment_id],
+            self._experiments(),
             f"tags.identity = '{identity}'",
             order_by=["attributes.start_time DESC"],
         )
@@ -88,24 +92,27 @@ class Store:
                 training.state = "continue"
 
     def estimate(self, plan: Plan, at_once: int) -> float | None:
-        """Seconds that the pending trainings take, judged by earlier ones of this experiment.
+        """Seconds that the pending trainings take, judged by earlier ones in the store.
 
         Returns:
-            ``None`` where no training of this profile's network has finished yet.
+            ``None`` where a pending one's network, precision and device were not trained yet.
         """
         runs = self.client.search_runs(
-            [self.experiment_id], "tags.kind = 'training' and attributes.status = 'FINISHED'"
+            self._experiments(), "tags.kind = 'training' and attributes.status = 'FINISHED'"
         )
-        speeds = [
-            run.data.metrics["train_seconds"] / float(run.data.tags["relative_cost"])
-            for run in runs
-            if run.data.params.get("network.trunk") == plan.profile.base.network.trunk
-            and run.data.params.get("device") == plan.profile.base.device
-        ]
-        if not speeds or not plan.pending:
-            return None
-        costs = [training.relative_cost * median(speeds) for training in plan.pending]
-        return max(max(costs), sum(costs) / at_once)
+        speeds: dict[tuple[str | None, ...], list[float]] = {}
+        for run in runs:
+            kind = tuple(run.data.params.get(key) for key in SPEED_KEYS)
+            seconds, cost = run.data.metrics["train_seconds"], run.data.tags["relative_cost"]
+            speeds.setdefault(kind, []).append(seconds / float(cost))
+        costs = []
+        for training in plan.pending:
+            params = flatten(training.config.model_dump(mode="json"))
+            kind = tuple(str(params[key]) for key in SPEED_KEYS)
+            if kind not in speeds:
+                return None
+            costs.append(training.relative_cost * median(speeds[kind]))
+        return max(max(costs), sum(costs) / at_once) if costs else None
 
     def begin_sweep(self, plan: Plan, cost: str) -> str:
         """Open the parent run of an invocation, whose costs have the identity ``cost``."""
@@ -123,6 +130,8 @@ class Store:
                 "eval_scales": row.eval_scales,
                 "published": row.published,
                 "trainings": [plan.training_of(row, seed).identity for seed in plan.seeds],
+                "extra": _describe_extra(row.training),
+                "label_sets": [plan.training_of(row, seed).label_set for seed in plan.seeds],
             }
             for row in plan.rows
         ]
@@ -136,6 +145,8 @@ class Store:
             "dataset": plan.profile.base.data.dataset,
             "split": plan.profile.split,
             "seeds": plan.seeds,
+            "costs_of": plan.sweep.costs_of,
+            "unavailable": plan.unavailable,
             "rows": rows,
             "rivals": [asdict(rival) for rival in plan.sweep.rivals],
         }
@@ -164,7 +175,10 @@ class Store:
                 **provenance(),
             },
         )
-        params = flatten(training.config.model_dump(mode="json"))
+        content = training.config.model_dump(mode="json")
+        if training.teacher:
+            content["data"]["extra"]["teacher"] = training.teacher
+        params = flatten(content)
         self.client.log_batch(
             run_id, params=[Param(key, str(value)) for key, value in params.items()]
         )
@@ -219,6 +233,19 @@ class Store:
         self.client.log_dict(run_id, report.model_dump(mode="json"), "cost.json")
         self.client.set_terminated(run_id, "FINISHED")
 
+    def log_labels(
+        self, parent: str, identity: str, manifest: dict[str, Any], folder: Path
+    ) -> None:
+        """Log what a teacher's labels are, with the files of ``folder``, as a run of their own."""
+        tags = {"kind": "labels", "identity": identity, "mlflow.parentRunId": parent}
+        run_id = self._create_run("labels", {**tags, **provenance()})
+        for key in ("coverage", "accuracy", "bytes"):
+            if manifest[key] is not None:
+                self.client.log_metric(run_id, key, manifest[key])
+        self.client.log_dict(run_id, manifest, "manifest.json")
+        self.client.log_artifacts(run_id, str(folder))
+        self.client.set_terminated(run_id, "FINISHED")
+
     def log_report(self, parent: str, folder: Path) -> None:
         """Keep the generated report beside the runs that it was made from."""
         self.client.log_artifacts(parent, str(folder), "report")
@@ -228,6 +255,9 @@ class Store:
         folder.mkdir(parents=True, exist_ok=True)
         self.client.download_artifacts(run_id, "model.pt", str(folder))
         return folder
+
+    def _experiments(self) -> list[str]:
+        return [each.experiment_id for each in self.client.search_experiments()]
 
     def _create_run(self, name: str, tags: dict[str, str]) -> str:
         return self.client.create_run(self.experiment_id, run_name=name, tags=tags).info.run_id
@@ -251,6 +281,12 @@ class Store:
             thin_iou = table.iou[table.thin]
             if thin_iou.notna().any():
                 self.client.log_metric(run_id, f"thin/{path.stem}", thin_iou.mean())
+
+
+def _describe_extra(config: TrainingConfig) -> dict[str, Any] | None:
+    """What a report says of a row's extra images."""
+    extra = config.data.extra
+    return extra.model_dump(mode="json", exclude={"teacher"}) if extra else None
 
 
 def provenance() -> dict[str, str]:

@@ -19,6 +19,7 @@ from bench.config import OptimConfig, Runtime, TrainingConfig
 from bench.datasets import SegmentationDataset
 from bench.datasets.centers import ClassCenters, cached_centers
 from bench.datasets.files import PairedFiles
+from bench.datasets.mixing import MixedCrops, MixedSampler, open_extra
 from bench.datasets.sampling import ClassUniformSampler, CropDataset
 from bench.datasets.transforms import TrainTransform, normalize
 from bench.errors import BenchError
@@ -61,18 +62,31 @@ def load_batches(
     transform = TrainTransform(
         augment.crop, augment.scale, augment.flip, augment.color_jitter, augment.blur
     )
-    crops = CropDataset(dataset, transform, CACHE_BYTES // max(1, workers))
-    try:
-        sampler = ClassUniformSampler(
-            class_centers(crops, workers)
-            if augment.class_uniform
-            else ClassCenters(len(crops), {}),
+
+    def source(
+        dataset: SegmentationDataset, class_uniform: float
+    ) -> tuple[CropDataset, ClassUniformSampler]:
+        crops = CropDataset(dataset, transform, CACHE_BYTES // max(1, workers))
+        return crops, ClassUniformSampler(
+            class_centers(crops, workers) if class_uniform else ClassCenters(len(crops), {}),
             config.optim.batch_size,
             config.optim.steps,
             seed=config.seed,
             start=start,
-            class_uniform=augment.class_uniform,
+            class_uniform=class_uniform,
         )
+
+    crops: CropDataset | MixedCrops
+    sampler: ClassUniformSampler | MixedSampler
+    extra = config.data.extra
+    try:
+        crops, sampler = source(dataset, augment.class_uniform)
+        further = open_extra(config.data, runtime.data_root, runtime.labels)
+        if extra and further:
+            extra_crops, extra_sampler = source(further, extra.class_uniform)
+            soft_classes = len(dataset.classes) if config.soft_labels else None
+            crops = MixedCrops(crops, extra_crops, soft_classes)
+            sampler = MixedSampler(sampler, extra_sampler, extra.probability)
         yield from DataLoader(
             crops,
             batch_sampler=sampler,

@@ -1,7 +1,7 @@
 """A finished network: written with all that is needed to use it, opened from a file or a run."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from pydantic import ValidationError
 
-from bench.config import NetworkConfig, TrainingConfig
+from bench.config import TrainingConfig
 from bench.errors import BenchError
 from bench.evaluate import apply_rule
 from models import build_model
@@ -43,6 +43,12 @@ class Trained:
     model: Strategy
     precision: Precision
 
+    def on(self, device: str) -> "Trained":
+        """The same network on ``cpu``, ``cuda`` or, with ``auto``, the GPU if there is one."""
+        where = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+        precision = choose_precision("auto", torch.device(where))
+        return replace(self, model=self.model.to(precision.device).eval(), precision=precision)
+
     def ruled(self, scales: tuple[float, ...]) -> Strategy:
         """The network under the rule that fits these scales: avgpool for a single-scale one."""
         several = self.config.strategy == "single" and scales != (1.0,)
@@ -53,7 +59,6 @@ def build_network(
     config: TrainingConfig,
     classes: int,
     *,
-    network: NetworkConfig | None = None,
     pretrained: bool = False,
 ) -> Strategy:
     """The configured network with its initial weights.
@@ -61,10 +66,9 @@ def build_network(
     Args:
         config: the training.
         classes: number of classes.
-        network: build this one instead of the training's own.
         pretrained: start from ImageNet weights where the configuration says so.
     """
-    chosen = network or config.network
+    chosen = config.network
     return build_model(
         chosen.trunk,
         chosen.decoder,
@@ -75,6 +79,7 @@ def build_network(
         width=chosen.width,
         rates=chosen.rates,
         pretrained=pretrained and chosen.pretrained,
+        checkpoint_trunk=chosen.checkpoint_trunk,
     )
 
 
@@ -115,17 +120,16 @@ def _open_file(path: Path, source: str, device: str) -> Trained:
     except (CheckpointError, ValidationError, ValueError, RuntimeError, TypeError) as error:
         reason = str(error).splitlines()[0]
         raise BenchError(f"{source} can't be used as a trained network: {reason}") from error
-    where = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
-    precision = choose_precision("auto", torch.device(where))
-    return Trained(
+    trained = Trained(
         source,
         config,
         tuple(content["classes"]),
         tuple((int(red), int(green), int(blue)) for red, green, blue in content["colors"]),
         tuple(content["thin"]),
-        model.to(precision.device).eval(),
-        precision,
+        model,
+        choose_precision("auto", torch.device("cpu")),
     )
+    return trained.on(device)
 
 
 def _download(run_id: str, folder: str) -> Path:

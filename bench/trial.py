@@ -202,18 +202,18 @@ def save_counts(path: Path, result: EvalResult) -> None:
 def save_picture(folder: Path, picture: Picture, colors: Sequence[tuple[int, int, int]]) -> None:
     """Write a picture as PNG files; class maps are palette images that keep the indices."""
     folder.mkdir(parents=True, exist_ok=True)
-    palette = [channel for color in colors for channel in color]
-    palette += [0] * (768 - len(palette))
-
-    def save_classes(classes: np.ndarray, name: str) -> None:
-        image = Image.fromarray(classes, "L")
-        image.putpalette(palette)
-        image.save(folder / f"{name}.png")
-
     Image.fromarray(picture.image).save(folder / "image.png")
-    save_classes(picture.truth, "truth")
-    save_classes(picture.prediction, "prediction")
+    save_classes(folder / "truth.png", picture.truth, colors)
+    save_classes(folder / "prediction.png", picture.prediction, colors)
     for scale, classes in picture.scale_predictions.items():
-        save_classes(classes, f"prediction_{scale}")
+        save_classes(folder / f"prediction_{scale}.png", classes, colors)
     for scale, weight in picture.attention.items():
         Image.fromarray(weight).save(folder / f"attention_{scale}.png")
+
+
+def save_classes(path: Path, classes: np.ndarray, colors: Sequence[tuple[int, int, int]]) -> None:
+    """Write a map of class indices as a palette image."""
+    palette = [channel for color in colors for channel in color]
+    image = Image.fromarray(classes, "L")
+    image.putpalette(palette + [0] * (768 - len(palette)))
+    image.save(path)

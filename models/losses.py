@@ -16,8 +16,14 @@ IGNORE = 255
 
 
 def cross_entropy(logits_BKHW: Tensor, label_BHW: Tensor) -> Tensor:
-    """Mean cross-entropy over the pixels whose label is not 255, in float32; 0 if there is none."""
+    """Mean cross-entropy over the pixels whose label is not 255, in float32; 0 if there is none.
+
+    Labels may be B x H x W x K probabilities as well, which are all 0 where a pixel is ignored.
+    """
     logits_BHWK = logits_BKHW.float().permute(0, 2, 3, 1)
+    if label_BHW.ndim == 4:
+        total = -(label_BHW.float() * logits_BHWK.log_softmax(-1)).sum()
+        return total / label_BHW.sum(dtype=logits_BHWK.dtype).clamp_min(1)
     if logits_BHWK.device.type == "cpu":
         # rows of whole SIMD registers take a third of the time; exp(-1e4) is 0, so is its gradient
         logits_BHWK = F.pad(logits_BHWK, (0, -logits_BHWK.shape[-1] % 16), value=-1e4)
@@ -53,7 +59,8 @@ def segmentation_loss(
 
     Args:
         prediction: what a strategy returned.
-        label_BHW: class indices; 255 is ignored.
+        label_BHW: class indices; 255 is ignored. Cross-entropy takes B x H x W x K
+            probabilities as well.
         loss: a name in ``LOSSES``, applied to the fused logits.
         scale_weight: weight of the pixel-wise loss of every scale's own logits; 0.05 as published.
         aux_weight: weight of the pixel-wise loss of the auxiliary logits, where there are any.

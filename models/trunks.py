@@ -119,16 +119,14 @@ class Mini(Trunk):
 
     def __init__(self, output_stride: int = 8) -> None:
         super().__init__()
-        self.stem = conv_bn_relu(3, 32, stride=2)
-        self.stage1 = ResidualBlock(32, 32, stride=2, dilation=1)
+        self.stem = conv_bn_relu(3, 16, stride=2)
+        self.stage1 = ResidualBlock(16, 32, stride=2, dilation=1)
         self.stage2 = nn.Sequential(
             ResidualBlock(32, 64, stride=2, dilation=1), ResidualBlock(64, 64, 1, 1)
         )
         last = output_stride // 8
         self.stage3 = nn.Sequential(
-            ResidualBlock(64, 64, stride=last, dilation=2 // last),
-            ResidualBlock(64, 64, 1, 2),
-            ResidualBlock(64, 64, 1, 2),
+            ResidualBlock(64, 64, stride=last, dilation=2 // last), ResidualBlock(64, 64, 1, 2)
         )
         self.channels = (32, 64, 64)
         self.strides = (4, 8, output_stride)

@@ -18,7 +18,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from reports.formats import Report
-from reports.summary import RowSummary, thin_classes
+from reports.summary import RowSummary, cost_terms, thin_classes
 
 COLORS = {
     "single": "#4d4d4d",
@@ -53,6 +53,11 @@ STYLE: dict[Any, Any] = {
     "text.parse_math": False,
     "svg.hashsalt": "scalebench",
 }
+COST_CAPTIONS = {
+    "training cost": "Training cost in multiply-accumulates of the article's network",
+    "minibatch time": "Median time of a training step",
+}
+PALETTE = (*COLORS.values(), "#E69F00", "#56B4E9", "#CC79A7", "#A8A400")
 WIDTH = 7.2
 """Inches: two columns of a paper."""
 
@@ -96,7 +101,14 @@ def draw_all(report: Report) -> list[Drawing]:
 
 
 def looks(rows: Sequence[RowSummary]) -> dict[str, tuple[str, str]]:
-    """Row name -> colour and marker."""
+    """Row name -> colour and marker; by strategy, if that has markers enough."""
+    strategies = [row.strategy for row in rows]
+    if any(strategies.count(name) > len(MARKERS.get(name, "oHph")) for name in set(strategies)):
+        markers = "oHsdDP^v<"
+        return {
+            row.row: (PALETTE[index % len(PALETTE)], markers[index % len(markers)])
+            for index, row in enumerate(rows)
+        }
     seen: dict[str, int] = {}
     found = {}
     for row in rows:
@@ -110,10 +122,11 @@ def looks(rows: Sequence[RowSummary]) -> dict[str, tuple[str, str]]:
 
 def cost_figure(report: Report) -> Drawing | None:
     """IoU against training cost, measured and published side by side on equal spans."""
+    terms = cost_terms(report.frames)
     measured = [
-        (row, row.article_gmacs_ratio, row.iou, _error(row))
+        (row, cost, row.iou, _error(row))
         for row in report.rows
-        if row.article_gmacs_ratio is not None and row.iou is not None
+        if (cost := getattr(row, terms.training)) is not None and row.iou is not None
     ]
     published = [
         (row, row.published_cost, row.published_iou, (0.0, 0.0))
@@ -143,7 +156,7 @@ def cost_figure(report: Report) -> Drawing | None:
         bottom = max((low + high - span) / 2, 0.0)
         ax.set_ylim(bottom, bottom + span)
         ax.set_title(title)
-        ax.set_xlabel("training cost, ratio to the baseline")
+        ax.set_xlabel(f"{terms.training_words}, ratio to the baseline")
         _cost_axis(ax, [cost for _, cost, _, _ in measured + published])
     axes[0].set_ylabel("mean IoU, percent")
     _legend(figure, report.rows, style)
@@ -156,8 +169,8 @@ def cost_figure(report: Report) -> Drawing | None:
     return Drawing(
         "iou_against_cost",
         figure,
-        "Mean IoU against training cost",
-        "Training cost in multiply-accumulates of the article's network, relative to the baseline; "
+        f"Mean IoU against {terms.training_words}",
+        f"{COST_CAPTIONS[terms.training_words]}, relative to the baseline; "
         f"logarithmic, equal costs set apart a little. Bars: {bars_are}."
         + (
             f" Right, hollow: {plan['source']}; another data set, on a span of as many points."
@@ -290,7 +303,9 @@ def _cost_axis(ax: Axes, costs: Sequence[float]) -> None:
     low, high = min(*costs, 1.0), max(*costs, 2.0)
     ax.set_xscale("log")
     ax.set_xlim(low / 1.15, high * 1.15)
-    ticks = [t for t in (0.25, 0.5, 1, 1.5, 2, 3, 4, 6, 10, 20, 50) if low / 1.1 <= t <= high * 1.1]
+    ticks = [
+        t for t in (0.1, 0.25, 0.5, 1, 1.5, 2, 3, 4, 6, 10, 20, 50) if low / 1.1 <= t <= high * 1.1
+    ]
     ax.xaxis.set_major_locator(FixedLocator(ticks))
     ax.xaxis.set_minor_locator(NullLocator())
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}x"))

@@ -64,8 +64,12 @@ class RunStore:
         )
 
     def training(self, identity: str) -> Run | None:
-        """The newest run of a training, finished ones first."""
-        found = [run for run in self._runs if run.data.tags.get("identity") == identity]
+        """The newest run of a training of any sweep, finished ones first."""
+        found = self.client.search_runs(
+            [each.experiment_id for each in self.client.search_experiments()],
+            f"tags.identity = '{identity}'",
+            order_by=["attributes.start_time DESC"],
+        )
         finished = [run for run in found if run.info.status == "FINISHED"]
         return next(iter(finished + found), None)
 

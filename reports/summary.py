@@ -84,6 +84,32 @@ class RowSummary:
     parameters: float | None
 
 
+@dataclass(frozen=True)
+class CostTerms:
+    """What a report compares costs by: fields of ``RowSummary`` and words for them."""
+
+    training: str
+    training_words: str
+    evaluation: str
+    evaluation_words: str
+
+
+COST_TERMS = {
+    "article": CostTerms(
+        "article_gmacs_ratio", "training cost", "eval_gmacs_ratio", "evaluation cost"
+    ),
+    "trained": CostTerms(
+        "minibatch_ratio", "minibatch time", "eval_seconds_ratio", "evaluation time"
+    ),
+}
+"""By what a sweep declares as ``costs_of``."""
+
+
+def cost_terms(frames: Frames) -> CostTerms:
+    """What the report of a sweep run compares costs by."""
+    return COST_TERMS[frames.plan.get("costs_of", "article")]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Finding:
     """An expected inequality and what was measured of it.
@@ -170,7 +196,7 @@ def findings(frames: Frames) -> list[Finding]:
     """Which expected inequalities hold.
 
     Mean IoU is expected in the published order of the rows; thin structures are expected better
-    in every row of several scales than in the baseline.
+    in every row of several scales than in a baseline of one.
     """
     published = frames.rows.dropna(subset="published_iou").sort_values(
         "published_iou", kind="stable"
@@ -186,9 +212,9 @@ def findings(frames: Frames) -> list[Finding]:
         if values[low] < values[high]
     ]
     thin, baseline = thin_indices(frames), frames.plan["baseline"]
-    if not thin or baseline not in set(frames.rows["row"]):
-        return found
     several = [row["row"] for row in frames.rows.to_dict("records") if len(row["eval_scales"]) > 1]
+    if not thin or baseline in several or baseline not in set(frames.rows["row"]):
+        return found
     return found + [
         Finding(
             group="thin",
@@ -212,17 +238,19 @@ def answer(frames: Frames, summaries: Sequence[RowSummary]) -> str:
     text = f"{best.display} has the highest mean IoU ({best.iou:.1f})"
     if best.difference is not None:
         text += f", {_points(best.difference)} over the baseline"
-    if best.article_gmacs_ratio is not None:
-        text += f", at {best.article_gmacs_ratio:.2f} times its training cost"
-    if best.article_gmacs_ratio is not None and best.eval_gmacs_ratio is not None:
-        text += f" and {best.eval_gmacs_ratio:.2f} times its evaluation cost"
+    terms = cost_terms(frames)
+    training, evaluation = getattr(best, terms.training), getattr(best, terms.evaluation)
+    if training is not None and best.row != frames.plan["baseline"]:
+        text += f", at {training:.2f} times its {terms.training_words}"
+        if evaluation is not None:
+            text += f" and {evaluation:.2f} times its {terms.evaluation_words}"
     if len(measured) > 1:
         second = measured[1]
         lead = compare(frames, best.row, second.row)
         if lead is not None:
             sure = lead.doubt or "clear over these images"
-            ratio = second.article_gmacs_ratio
-            cost = f" ({ratio:.2f} times the training cost)" if ratio is not None else ""
+            ratio = getattr(second, terms.training)
+            cost = f" ({ratio:.2f} times the {terms.training_words})" if ratio is not None else ""
             text += f". Its lead over {second.display}{cost}, {_points(lead)}, is {sure}"
     if best.planned_seeds == 1:
         text += ". With one seed the spread between trainings is unknown"

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from reports.frames import Frames
-from reports.summary import Difference, Finding, RowSummary, scales_text
+from reports.summary import COST_TERMS, Difference, Finding, RowSummary, cost_terms, scales_text
 
 NOTHING = "-"
 """A value that does not exist: no published one, or the baseline's difference to itself."""
@@ -75,7 +75,10 @@ def accuracy_grid(frames: Frames, summaries: Sequence[RowSummary], short: bool =
 
 
 def cost_grid(frames: Frames, summaries: Sequence[RowSummary], short: bool = False) -> Grid:
-    """What training and evaluation cost, as ratios to the baseline's and absolute."""
+    """What training and evaluation cost, as ratios to the baseline's and absolute.
+
+    Where strategies vary, operations are the article's network's; elsewhere the trained one's.
+    """
 
     def times(name: str) -> Callable[[RowSummary], str]:
         def cell(row: RowSummary) -> str:
@@ -86,10 +89,18 @@ def cost_grid(frames: Frames, summaries: Sequence[RowSummary], short: bool = Fal
 
         return cell
 
-    fields = [
-        _Field("row", lambda row: row.row if short else row.display),
+    operations = [
         _Field("training cost", times("article_gmacs")),
         _Field("published", lambda row: _format(row.published_cost, "{:.2f}x"), published=True),
+    ]
+    if _trained(frames):
+        operations = [
+            _Field("parameters", lambda row: _format(_million(row.parameters), "{:.1f} M", ABSENT)),
+            _Field("GMACs", lambda row: _format(row.gmacs, "{:.2f}", ABSENT)),
+        ]
+    fields = [
+        _Field("row", lambda row: row.row if short else row.display),
+        *operations,
         _Field("minibatch", _minibatch_cell),
         _Field("published", _published_minibatch, published=True),
         _Field("memory", lambda row: _format(row.peak_mib, "{:,.0f} MiB", ABSENT)),
@@ -155,6 +166,8 @@ def _accuracy_notes(frames: Frames, summaries: Sequence[RowSummary]) -> list[str
         )
     if any(row.published_iou is not None for row in summaries):
         lines.append(f"Published: {plan['source']}.")
+    for name, reason in plan.get("unavailable", {}).items():
+        lines.append(f"Left out: {name}, {reason}.")
     return lines
 
 
@@ -164,13 +177,30 @@ def _cost_notes(frames: Frames, summaries: Sequence[RowSummary]) -> list[str]:
         return ["Costs were not measured in this run."]
     crop = " x ".join(str(side) for side in costs["crop"])
     threads = f"{costs['threads']} thread{'s' if costs['threads'] != 1 else ''}"
-    return [
+    counted = (
         "Costs are ratios to the baseline's multiply-accumulates by fvcore: a training pass of "
-        "the article's network, an evaluated image of the trained network.",
+        "the article's network, an evaluated image of the trained network."
+    )
+    if _trained(frames):
+        counted = (
+            "Everything is of the trained networks. GMACs: 10^9 multiply-accumulates by fvcore in "
+            "one crop's training pass; eval cost: those of an evaluated image; ratios are to the "
+            "baseline's."
+        )
+    return [
+        counted,
         f"Minibatch, memory and eval time: {costs['device']}, {costs['precision']}, batch "
         f"{costs['batch_size']} of {crop}, {threads}, medians of {costs['rounds']} "
         "interleaved rounds.",
     ]
+
+
+def _trained(frames: Frames) -> bool:
+    return cost_terms(frames) == COST_TERMS["trained"]
+
+
+def _million(value: float | None) -> float | None:
+    return None if value is None else value / 1e6
 
 
 def _iou_cell(row: RowSummary) -> str:

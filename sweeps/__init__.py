@@ -8,7 +8,10 @@ from sweeps.spec import Profile, Rival, Row, Sweep
 
 __all__ = ["SWEEPS", "Profile", "Rival", "Row", "Sweep", "load_sweep"]
 
-SWEEPS = ("table1", "table2", "table3")
+SWEEPS = (
+    *("table1", "table2", "table3", "table4"),
+    *("scales", "thresholds", "trunks", "losses", "precision"),
+)
 
 
 def load_sweep(name: str) -> Sweep:

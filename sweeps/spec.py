@@ -90,7 +90,10 @@ class Sweep:
         rows: base configuration -> rows, in the table's order.
         profiles: profile name -> profile; the first is the default.
         baseline: the row that costs and differences are measured against.
-        source: where the published values come from.
+        source: where the published values come from; empty where there are none.
+        costs_of: whose costs the report compares: multiply-accumulates of the ``article``'s
+            network, where strategies vary; time and memory of the ``trained`` networks, where
+            trunk, loss or precision vary.
         rivals: published entries that the tables show below the rows.
     """
 
@@ -99,5 +102,6 @@ class Sweep:
     rows: Callable[[TrainingConfig], list[Row]]
     profiles: Mapping[str, Profile]
     baseline: str
-    source: str
+    source: str = ""
+    costs_of: Literal["article", "trained"] = "article"
     rivals: tuple[Rival, ...] = ()

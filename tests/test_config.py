@@ -1,5 +1,7 @@
 """Configurations: validation messages, and identities that change with results only."""
 
+from dataclasses import replace
+
 import pytest
 from pydantic import ValidationError
 
@@ -7,7 +9,7 @@ from bench.config import Evaluation, Frozen, Runtime, TrainingConfig, check_scal
 from bench.errors import BenchError
 from bench.plan import choose_profile, choose_rows, make_plan
 from sweeps import SWEEPS, load_sweep
-from sweeps.spec import Row
+from sweeps.spec import Row, Sweep
 from sweeps.table3 import SWEEP
 
 BASE = SWEEP.profiles["quick"].base
@@ -24,6 +26,7 @@ CHANGES = {
     "precision": "float32",
     "device": "cuda",
     "threads": 2,
+    "devices": 2,
 }
 
 
@@ -108,6 +111,48 @@ def test_unknown_names_list_the_known_ones() -> None:
         choose_rows(SWEEP, BASE, ["double"])
     with pytest.raises(ValueError, match="table3"):
         load_sweep("table33")
+
+
+def test_unknown_parts_of_a_network_fail_in_the_plan() -> None:
+    for change, said in (
+        ({"trunk": "resnet51"}, "row a: unknown trunk 'resnet51'; known: mini, .*hrnet_w48"),
+        (
+            {"decoder": "unet"},
+            "row a: unknown decoder 'unet'; known: deeplabv3plus, ocr, deeperlab",
+        ),
+        ({"pretrained": "none.pth"}, "row a: no file of weights none.pth"),
+    ):
+        with pytest.raises(BenchError, match=said):
+            make_plan(one_row(network=BASE.network.replace(**change)))
+
+
+def one_row(**changes: object) -> Sweep:
+    """Table 3's baseline alone, changed."""
+
+    def rows(base: TrainingConfig) -> list[Row]:
+        training = base.replace(**changes)
+        return [
+            Row(name="a", label="a", training=training, strategy="single", eval_scales=(1.0,)),
+        ]
+
+    return replace(SWEEP, rows=rows)
+
+
+def test_float16_is_left_out_on_a_cpu() -> None:
+    sweep = load_sweep("precision")
+    plan = make_plan(sweep)
+    assert [row.name for row in plan.rows] == ["float32", "bfloat16"]
+    assert plan.unavailable == {"float16": "float16 is not available on cpu"}
+    assert not make_plan(sweep, device="cuda").unavailable
+    with pytest.raises(BenchError, match="'float16' needs a GPU"):
+        make_plan(sweep, rows=["float16"])
+    with pytest.raises(BenchError, match="unknown precision 'float8'; known: auto, float32"):
+        make_plan(one_row(precision="float8"))
+
+
+def test_a_batch_is_shared_evenly() -> None:
+    with pytest.raises(ValidationError, match="batch size 4 must be a multiple of devices 3"):
+        BASE.replace(devices=3)
 
 
 def test_replace_validates() -> None:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from bench.cost import count_article, count_gmacs, measure
+from bench.cost import count_article, count_gmacs, measure, random_batch
 from bench.meters import interleaved_medians, peak_mib
 from bench.plan import row_evaluation
 from bench.trained import build_network
@@ -37,10 +37,10 @@ def test_counts_are_multiply_accumulates() -> None:
 
 
 def test_training_cost_of_the_article() -> None:
-    baseline = count_article(ROWS["single"].training, CPU)
+    baseline = count_article("single", (1.0,), CPU)
     assert baseline == pytest.approx(182.75, abs=0.01)
-    assert 5.25 <= count_article(ROWS["explicit"].training, CPU) / baseline <= 5.7
-    assert 1.25 <= count_article(ROWS["hierarchical"].training, CPU) / baseline <= 1.30
+    assert 5.25 <= count_article("explicit", (0.5, 1.0, 2.0), CPU) / baseline <= 5.7
+    assert 1.25 <= count_article("hierarchical", (0.5, 1.0), CPU) / baseline <= 1.30
 
 
 @pytest.mark.parametrize("name", list(ROWS))
@@ -85,6 +85,24 @@ def test_measure_reports_every_training_and_row() -> None:
     parameters = sum(p.numel() for p in build_network(trainings["single"], 5).parameters())
     assert report.trainings["single"].parameters == parameters
     assert report.trainings["hierarchical"].gmacs > report.trainings["single"].gmacs
+
+
+def test_every_training_is_measured_in_its_own_precision_crop_and_share() -> None:
+    base = QUICK.base.replace(optim=QUICK.base.optim.replace(batch_size=4), device="cpu")
+    small = base.augment.replace(crop=(32, 64))
+    trainings = {
+        "low": base.replace(precision="bfloat16", augment=small, devices=2),
+        "full": base.replace(precision="float32", augment=base.augment.replace(crop=(64, 64))),
+    }
+    rules = {name: (name, row_evaluation(ROWS["single"], QUICK)) for name in trainings}
+    report = measure(trainings, rules, classes=5, image_size=(32, 64), rounds=1)
+    low, full = report.trainings["low"], report.trainings["full"]
+    assert (low.precision, full.precision) == ("bfloat16", "float32")
+    assert report.precision == "bfloat16, float32"
+    assert full.gmacs == pytest.approx(2 * low.gmacs, rel=1e-3)
+    assert report.batch_size == 2
+    assert random_batch(trainings["low"], 5)[0].shape == (2, 3, 32, 64)
+    assert full.peak_mib > low.peak_mib
 
 
 def test_peak_memory_is_that_of_live_tensors() -> None:

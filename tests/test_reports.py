@@ -24,10 +24,11 @@ from reports.columns import (
     Problems,
     make_frame,
 )
+from reports.figures import cost_figure, house_style, looks
 from reports.formats import Report, to_csv, to_latex, to_markdown
 from reports.frames import load_frames
 from reports.store import RunStore
-from reports.summary import compare
+from reports.summary import compare, findings
 
 
 @pytest.fixture(scope="module")
@@ -198,6 +199,39 @@ def test_costs_are_ratios_to_the_baseline(made):
     assert row.eval_gmacs_ratio == 5.5
     assert row.peak_ratio == 1.2
     assert row.published_minibatch_ratio is None
+
+
+def test_costs_of_trained_networks_where_they_vary(made):
+    plan = {
+        **made.frames.plan,
+        "costs_of": "trained",
+        "unavailable": {"half": "float16 is not available on cpu"},
+    }
+    report = Report.of(replace(made.frames, plan=plan))
+    accuracy, cost = report.grids()
+    row = dict(zip(cost.headers, cost.lines[3], strict=True))
+    assert "training cost" not in row
+    assert (row["parameters"], row["GMACs"], row["minibatch"]) == ("0.0 M", "1.50", "300 ms 1.50x")
+    assert "Left out: half, float16 is not available on cpu." in accuracy.notes
+    assert "1.50 times its minibatch time and 6.00 times its evaluation time" in report.answer
+    with house_style():
+        figure = cost_figure(report)
+    assert "training step" in figure.caption
+    assert "minibatch time" in figure.figure.axes[0].get_xlabel()
+
+
+def test_nothing_is_expected_of_rows_without_published_values(made):
+    rows = made.frames.rows.assign(published_iou=float("nan"))
+    frames = replace(made.frames, rows=rows)
+    assert {finding.group for finding in findings(frames)} == {"thin"}
+    several = replace(frames, plan={**frames.plan, "baseline": "avgpool"})
+    assert findings(several) == []
+
+
+def test_many_rows_of_one_strategy_look_different(made):
+    rows = [replace(made.rows["hierarchical"], row=str(number)) for number in range(15)]
+    assert len(set(looks(rows).values())) == 15
+    assert looks(rows[:2])["0"] == looks(made.report.rows)["hierarchical"]
 
 
 def two_images(hits):

@@ -37,7 +37,7 @@ def test_imports_point_one_way(package: str) -> None:
             assert allowed, f"{path.relative_to(ROOT)} imports {module}"
 
 
-@pytest.mark.parametrize("module", ["bench.sweep", "bench.data", "reports"])
+@pytest.mark.parametrize("module", ["bench.sweep", "bench.models", "bench.data", "reports"])
 def test_help_loads_nothing_heavy(module: str) -> None:
     script = (
         "import sys, runpy\n"

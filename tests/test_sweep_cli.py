@@ -201,14 +201,15 @@ def test_a_crash_fails_its_rows_only(
     crash = """
 def rows(base, table3_rows=SWEEP.rows):
     single, avgpool, *_ = table3_rows(base)
-    wide = base.replace(network=base.network.replace(trunk="no-such-trunk"))
-    return [single, avgpool.replace(name="broken", training=wide)]
+    deep = base.replace(network=base.network.replace(pretrained=True))
+    return [single, avgpool.replace(name="broken", training=deep)]
 
 SWEEP = replace(SWEEP, rows=rows)
 """
     done = run_cli(write_sweep(steps=4, extra=crash))
-    assert done.returncode in (1, 2), done.stdout + done.stderr
-    assert "no-such-trunk" in done.stderr
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "broken s0: " in done.stderr
+    assert "'mini' has no pretrained weights" in done.stderr
     table = (tmp_path / "results" / "tiny" / "quick" / "table.md").read_text()
     assert "failed" in table
     assert "Traceback" not in done.stdout + done.stderr

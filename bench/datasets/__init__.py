@@ -31,26 +31,26 @@ class Sample:
 
     Attributes:
         image: H W 3 uint8, RGB.
-        label: H W uint8, train ids in [0, number of classes) or `IGNORE_INDEX`.
+        label: H W uint8, train ids in [0, number of classes) or `IGNORE_INDEX`; a teacher's soft
+            label is H W K float16 probabilities.
         id: Name of the sample inside its data set, such as "val/0001TP_006690".
     """
 
     image: Array
-    label: Array
+    label: npt.NDArray[Any]
     id: str
 
 
 class SegmentationDataset(Protocol):
     """What every data set offers; train ids index `classes` and `colors`.
 
-    Those on disk (`bench.datasets.files.PairedFiles`) also offer `labelled`, `read_label` and
-    `sample_id`. One may offer `encode(label)`, stored label values of train ids, and
-    `label_path(sample_id)`, where a label file belongs below a root: then labels can be written
-    for it.
+    Those on disk (`bench.datasets.files.PairedFiles`) also offer `labelled` and `read_label`. One
+    may offer more: `sample_id(index)`, the id of a sample without reading it; `truth_split`, the
+    split with the true labels of the same images; and, where its label files hold other values
+    than train ids, `encode(label)` to those values and `label_path(sample_id)` of such a file.
 
     Attributes:
         name: Key in `DATASETS`.
-        splits: Names of the splits.
         split: Which part of the data this is.
         classes: Class names in train-id order.
         colors: RGB of each class for pictures.
@@ -58,7 +58,6 @@ class SegmentationDataset(Protocol):
     """
 
     name: str
-    splits: tuple[str, ...]
     split: str
     classes: tuple[str, ...]
     colors: tuple[tuple[int, int, int], ...]
@@ -114,6 +113,12 @@ def coarsen(label: Array, radius: int | None = None) -> Array:
         low = np.min([low.take(range(i, i + size), axis) for i in range(2 * radius + 1)], axis=0)
         high = np.max([high.take(range(i, i + size), axis) for i in range(2 * radius + 1)], axis=0)
     return np.where(low == high, label, IGNORE_INDEX).astype(np.uint8)
+
+
+def sample_id(dataset: SegmentationDataset, index: int) -> str:
+    """The id of a sample, read only where the data set can't tell it without reading."""
+    known = getattr(dataset, "sample_id", None)
+    return str(known(index)) if known else dataset[index].id
 
 
 def digest(*parts: object) -> str:
@@ -179,9 +184,11 @@ def open_dataset(
 
 def open_split(data: DataConfig, split: str, root: Path | None = None) -> SegmentationDataset:
     """Opens a split of the data that a training is configured for."""
+    counts = {data.extra.split: data.extra.images} if data.extra else {}
+    counts[data.split] = data.train_images
     options: dict[str, Any] = {}
     if data.scene_size is not None:
         options["size"] = data.scene_size
-    if data.train_images is not None and split == data.split:
-        options["count"] = data.train_images
+    if counts.get(split) is not None:
+        options["count"] = counts[split]
     return open_dataset(data.dataset, split, root, **options)

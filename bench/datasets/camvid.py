@@ -3,11 +3,14 @@
     ROOT/train/NAME.png  ROOT/trainannot/NAME.png  ROOT/train.txt (optional)
 
 and so on for `val` and `test`; images may be JPEG as well, labels hold one byte a pixel.
+
+For studies of coarse labels the training images are split: every eighth is in `fine`, the others
+are in `coarse` with what `coarsen` leaves of their labels, and in `coarse-truth` as they are.
 """
 
 from pathlib import Path
 
-from bench.datasets import IGNORE_INDEX, check_choice
+from bench.datasets import IGNORE_INDEX, Array, check_choice, coarsen
 from bench.datasets.files import (
     IMAGE_SUFFIXES,
     LABEL_SUFFIXES,
@@ -20,6 +23,8 @@ from bench.datasets.files import (
 )
 from bench.errors import BenchError, MissingDataError
 
+FINE, COARSE, TRUTH = "fine", "coarse", "coarse-truth"
+FINE_EVERY = 8
 VOID = 11
 PALETTE = {
     "sky": (128, 128, 128),
@@ -41,6 +46,7 @@ class CamVid(PairedFiles):
 
     name = "camvid"
     splits = ("train", "val", "test")
+    derived_splits = (FINE, COARSE, TRUTH)
     classes = tuple(PALETTE)
     colors = tuple(PALETTE.values())
     thin = ("pole", "sign")
@@ -49,7 +55,7 @@ class CamVid(PairedFiles):
         """Lists the split and checks that every image has its label.
 
         Args:
-            split: One of `splits`.
+            split: One of `splits` or `derived_splits`.
             root: Folder that holds the split's folders.
             problems: Collects what does not pair up instead of raising it.
 
@@ -57,7 +63,8 @@ class CamVid(PairedFiles):
             BenchError: Unknown split; a missing or empty folder; an image without a label, a
                 label without an image, or a listed image that is not there.
         """
-        check_choice("split of camvid", split, self.splits)
+        check_choice("split of camvid", split, self.splits + self.derived_splits)
+        part, split = split, "train" if split in self.derived_splits else split
         root = Path(root)
         need = "camvid has the folders SPLIT and SPLITannot for each split, such as train"
         images = list_files(root / split, IMAGE_SUFFIXES, need, MissingDataError)
@@ -75,11 +82,25 @@ class CamVid(PairedFiles):
             ]
             names = [name for name in listed if name in names]
         raise_or_collect(lines, problems, self.name)
+        if part == FINE:
+            names = names[::FINE_EVERY]
+        elif part in (COARSE, TRUTH):
+            names = [name for i, name in enumerate(names) if i % FINE_EVERY]
         super().__init__(
-            split,
-            [Pair(f"{split}/{name}", images[name], labels[name]) for name in names],
+            part,
+            [Pair(f"{part}/{name}", images[name], labels[name]) for name in names],
             id_table({index: index for index in range(VOID)}, (VOID, IGNORE_INDEX)),
         )
+
+    @property
+    def truth_split(self) -> str | None:
+        """The split that knows the true labels of this one's images."""
+        return TRUTH if self.split == COARSE else None
+
+    def decode_label(self, path: Path) -> Array:
+        """Train ids of a label file, coarsened where the split is."""
+        label = super().decode_label(path)
+        return coarsen(label) if self.split == COARSE else label
 
 
 def _listed(listing: Path) -> list[str]:

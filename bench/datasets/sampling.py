@@ -8,9 +8,10 @@ loader = DataLoader(CropDataset(dataset, transform), batch_sampler=sampler)
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 import torch.utils.data
 from torch import Tensor
 
@@ -40,7 +41,7 @@ class Transform(Protocol):
     def __call__(
         self,
         image: Array,
-        label: Array,
+        label: npt.NDArray[Any],
         generator: np.random.Generator,
         center: tuple[int, int] | None = None,
     ) -> tuple[Tensor, Tensor]:
@@ -107,10 +108,11 @@ class ClassUniformSampler:
         """This process's draws of a step."""
         rng = np.random.default_rng((self.seed, 0, step))
         first = step * self.batch_size
-        draws = [self._draw(number, rng) for number in range(first, first + self.batch_size)]
+        draws = [self.draw(number, rng) for number in range(first, first + self.batch_size)]
         return draws[self.rank :: self.world]
 
-    def _draw(self, number: int, rng: np.random.Generator) -> Draw:
+    def draw(self, number: int, rng: np.random.Generator) -> Draw:
+        """The draw of a number, counted from the first batch; `rng` is that of its step."""
         seed = int(rng.integers(2**63))
         centred = int(number * self.class_uniform)
         if int((number + 1) * self.class_uniform) > centred:

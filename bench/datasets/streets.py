@@ -38,6 +38,8 @@ PALETTE = {
 CLASSES = tuple(PALETTE)
 COUNTS = {"train": 400, "val": 60, "test": 120, "coarse": 2800}
 """Splits, in the order that numbers their random streams, and their sizes by default."""
+COARSE, TRUTH = "coarse", "coarse-truth"
+"""The same scenes, with coarse labels and with the labels that those were made from."""
 
 Thing = tuple[float, Callable[[], None]]  # its distance, and what draws it
 Sides = dict[int, float]  # something of the left side, -1, and of the right side, 1
@@ -312,7 +314,7 @@ class Streets:
         """Opens a split.
 
         Args:
-            split: One of `COUNTS`; no two splits share a scene.
+            split: One of `COUNTS`, no two of which share a scene, or `TRUTH`.
             count: Number of scenes, by default the split's own.
             size: Height and width of a scene in pixels, each at least 16.
             seed: Another seed, another world.
@@ -320,9 +322,10 @@ class Streets:
         Raises:
             BenchError: Unknown split, or a count, size or seed out of range.
         """
-        check_choice("split of streets", split, COUNTS)
+        check_choice("split of streets", split, (*COUNTS, TRUTH))
         self.split = split
-        self.count = COUNTS[split] if count is None else count
+        self._stream = COARSE if split == TRUTH else split
+        self.count = COUNTS[self._stream] if count is None else count
         self.size = (int(size[0]), int(size[1]))
         self.seed = seed
         if self.count < 1 or min(self.size) < 16 or seed < 0:
@@ -335,15 +338,24 @@ class Streets:
         """Number of scenes."""
         return self.count
 
+    @property
+    def truth_split(self) -> str | None:
+        """The split that knows the true labels of this one's scenes."""
+        return TRUTH if self.split == COARSE else None
+
+    def sample_id(self, index: int) -> str:
+        """The name of a scene, which is not drawn."""
+        return f"{self.split}/{index:06d}"
+
     def __getitem__(self, index: int) -> Sample:
         """Draws a scene; on `coarse` its label is what `coarsen` leaves of the fine one."""
         if not 0 <= index < self.count:
             raise IndexError(f"streets {self.split} has {self.count} scenes: no index {index}")
-        dice = StreetDice(self.seed, tuple(COUNTS).index(self.split), index)
+        dice = StreetDice(self.seed, tuple(COUNTS).index(self._stream), index)
         image, label = draw_street(self.size, dice)
-        if self.split == "coarse":
+        if self.split == COARSE:
             label = coarsen(label)
-        return Sample(image, label, f"{self.split}/{index:06d}")
+        return Sample(image, label, self.sample_id(index))
 
     def fingerprint(self) -> str:
         """Hash of the generator's version and arguments."""

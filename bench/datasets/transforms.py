@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,8 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as tv
 
 from bench.datasets import IGNORE_INDEX, Array
+
+AnyArray = npt.NDArray[Any]
 
 MEAN = (123.675, 116.28, 103.53)
 """Mean of ImageNet's channels on the scale of uint8; the standard deviations below too."""
@@ -40,7 +43,7 @@ class TrainTransform:
     def __call__(
         self,
         image: Array,
-        label: Array,
+        label: AnyArray,
         generator: np.random.Generator,
         center: tuple[int, int] | None = None,
     ) -> tuple[Tensor, Tensor]:
@@ -51,12 +54,12 @@ class TrainTransform:
 
         Args:
             image: H W 3 uint8.
-            label: H W uint8.
+            label: H W uint8, or H W K probabilities, all 0 where ignored.
             generator: Source of randomness.
             center: Row and column of a pixel that the crop shall show, anywhere in it.
 
         Returns:
-            The crop, 3 h w uint8, and its label, h w int64.
+            The crop, 3 h w uint8, and its label, h w int64 or h w K.
         """
         factor = generator.uniform(*self.scale)
         size = [max(1, round(side / factor)) for side in self.crop]
@@ -67,14 +70,14 @@ class TrainTransform:
             for axis in (0, 1)
         )
         pixels = torch.from_numpy(_window(image, (top, left), size, np.array(MEAN).round()))
-        ids = _window(label, (top, left), size, IGNORE_INDEX)
+        ids = _window(label, (top, left), size, IGNORE_INDEX if label.ndim == 2 else 0)
         ids = ids[_nearest(size[0], self.crop[0])][:, _nearest(size[1], self.crop[1])]
         picture = tv.resize(
             pixels.permute(2, 0, 1), list(self.crop), InterpolationMode.BILINEAR, antialias=True
         )
-        target = torch.from_numpy(ids.astype(np.int64))
+        target = torch.from_numpy(ids.astype(np.int64) if label.ndim == 2 else ids)
         if generator.random() < self.flip:
-            picture, target = picture.flip(-1), target.flip(-1)
+            picture, target = picture.flip(-1), target.flip(1)
         return self._recolor(picture, generator).contiguous(), target.contiguous()
 
     def _recolor(self, picture: Tensor, generator: np.random.Generator) -> Tensor:

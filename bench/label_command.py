@@ -1,0 +1,122 @@
+"""What ``python -m bench.autolabel`` does: teacher, images, labels, storage report."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from bench.config import Scales, check_scales
+from bench.datasets import DATASETS, SegmentationDataset, open_split
+from bench.datasets.unlabelled import Unlabelled
+from bench.errors import BenchError
+from bench.label_workers import LabelWorkers, label_here
+from bench.labelling import Labeller, check_classes, make_labels
+from bench.labels import MANIFEST, LabelFolder
+from bench.run import choose_device
+from bench.schedule import ray_session
+from bench.storage import storage_lines
+from bench.terminal import Counter
+from bench.trained import Trained, open_trained
+
+LISTED = 10
+"""Skipped images that are printed; the manifest has them all."""
+
+
+def run_autolabel(options: argparse.Namespace) -> int:
+    """Label images as the command line says.
+
+    Returns:
+        0 when every image has its label, 1 when some were skipped, 130 after an interruption.
+    """
+    console = Console(file=sys.stdout, highlight=False)
+    scales = parse_scales(options.scales)
+    remote = options.workers is not None or options.address is not None
+    device = choose_device(options.device, options.address)
+    teacher = open_trained(options.checkpoint, "cpu" if remote else device)
+    images, truth = open_images(options, teacher)
+    labeller = Labeller(
+        teacher, images, truth, LabelFolder(options.out, images), options.threshold, scales
+    )
+    check_teacher(teacher, images, scales)
+    try:
+        with Counter(console, "labelling") as counter:
+            if remote:
+                with ray_session(options.address):
+                    workers = LabelWorkers(options.workers, device, 1, int(device == "cuda"))
+                    manifest = make_labels(labeller, workers, counter)
+            else:
+                manifest = make_labels(labeller, label_here, counter)
+    except KeyboardInterrupt:
+        console.print("interrupted; run the same command to go on")
+        return 130
+    show_labels(console, manifest, options.out)
+    return 1 if manifest["skipped"] else 0
+
+
+def parse_scales(text: str) -> Scales:
+    """Scales from a command line.
+
+    Raises:
+        BenchError: not positive distinct numbers, or no 1.0.
+    """
+    try:
+        return check_scales(tuple(float(part) for part in text.split(",")))
+    except ValueError as error:
+        raise BenchError(f"--scales {text}: {error}") from error
+
+
+def check_teacher(teacher: Trained, images: SegmentationDataset, scales: Scales) -> None:
+    """Refuse a teacher of other classes, or scales that it can't fuse.
+
+    Raises:
+        BenchError: it is such a teacher.
+    """
+    check_classes(teacher, images)
+    try:
+        teacher.ruled(scales).check_scales(tuple(reversed(scales)))
+    except ValueError as error:
+        raise BenchError(f"--scales: {error}") from error
+
+
+def open_images(
+    options: argparse.Namespace, teacher: Trained
+) -> tuple[SegmentationDataset, SegmentationDataset | None]:
+    """The images, and the same with true labels where the data set has those.
+
+    Raises:
+        BenchError: they are not there.
+    """
+    if options.images not in DATASETS:
+        folder = Path(options.images)
+        return Unlabelled(folder, teacher.classes, teacher.colors, options.out), None
+    data = teacher.config.data
+    if data.dataset != options.images:
+        data = data.replace(dataset=options.images, scene_size=None)
+    data = data.replace(split=options.split, train_images=None, extra=None)
+    images = open_split(data, options.split, options.data_root)
+    truth = getattr(images, "truth_split", None)
+    return images, open_split(data, truth, options.data_root) if truth else None
+
+
+def show_labels(console: Console, manifest: dict[str, Any], folder: Path) -> None:
+    """Print what was labelled, what labels cost, and what was skipped."""
+    shares = [f"{manifest['coverage']:.1%} of the pixels have a class"]
+    if manifest["own_coverage"] is not None:
+        shares.append(f"{manifest['own_coverage']:.1%} in the data set's own labels")
+    if manifest["accuracy"] is not None:
+        shares.append(f"{manifest['accuracy']:.1%} of them the true one")
+    console.print(f"{manifest['labelled']} images labelled; {', '.join(shares)}")
+    for line in storage_lines(manifest["storage"]):
+        console.print(line)
+    console.print(f"labels: {folder}    summary: {folder / MANIFEST}")
+    skipped = manifest["skipped"]
+    for each in skipped[:LISTED]:
+        print(f"skipped {each['image']}: {each['reason']}", file=sys.stderr)
+    if skipped:
+        print(
+            f"error: {len(skipped)} images skipped, listed in {folder / MANIFEST}: mend them and "
+            "run the same command",
+            file=sys.stderr,
+        )
