@@ -6,10 +6,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench.errors import BenchError, readable_validation
+from bench.errors import BenchError, MissingDataError, readable_validation
 from bench.invocation import Invocation
 from bench.plan import make_plan
-from bench.terminal import show_plan
+from bench.terminal import show_leaderboard, show_plan
 from bench.tracking import Store
 from sweeps import load_sweep
 
@@ -26,15 +26,20 @@ def run_sweep(options: argparse.Namespace, started: float) -> int:
         sweep = load_sweep(options.sweep)
     except ValueError as error:
         raise BenchError(str(error)) from error
-    with readable_validation(options.sweep):
-        plan = make_plan(
-            sweep,
-            profile=options.profile,
-            rows=options.rows.split(",") if options.rows else None,
-            seeds=options.seeds,
-            device=choose_device(options.device, options.address),
-            data_root=options.data_root,
-        )
+    try:
+        with readable_validation(options.sweep):
+            plan = make_plan(
+                sweep,
+                profile=options.profile,
+                rows=options.rows.split(",") if options.rows else None,
+                seeds=options.seeds,
+                device=choose_device(options.device, options.address),
+                data_root=options.data_root,
+            )
+    except MissingDataError:
+        if sweep.rivals:
+            show_leaderboard(console, sweep)
+        raise
     if options.dry_run:
         show_plan(console, plan, None, None)
         return 0

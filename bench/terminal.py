@@ -14,6 +14,7 @@ from rich.text import Text
 
 from bench.plan import Plan, PlannedTraining
 from bench.train import Progress
+from sweeps.spec import Sweep
 
 PLAIN_SECONDS = 15
 """Without a terminal, a trial prints a line this often."""
@@ -64,6 +65,23 @@ def show_plan(console: Console, plan: Plan, estimate: float | None, at_once: int
     if plan.pending:
         parts.append(f"about {duration(estimate)}" if estimate else "no earlier run to judge from")
     console.print("; ".join(parts), highlight=False)
+
+
+def show_leaderboard(console: Console, sweep: Sweep) -> None:
+    """Print the published entries of a leaderboard whose own rows can't be measured."""
+    console.print(f"[bold]{sweep.name}[/] {sweep.title}", highlight=False)
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("entry")
+    table.add_column("mean IoU", justify="right")
+    table.add_column("published", justify="right")
+    base = next(iter(sweep.profiles.values())).base
+    for row in sweep.rows(base):
+        published = f"{row.published['iou']:.1f}" if "iou" in row.published else "-"
+        table.add_row(row.label, Text("not measured", style="yellow"), published)
+    for rival in sweep.rivals:
+        table.add_row(rival.name, "-", f"{rival.iou:.1f}")
+    console.print(table)
+    console.print(f"Published: {sweep.source}.", highlight=False)
 
 
 @dataclass

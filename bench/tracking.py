@@ -12,6 +12,7 @@ import platform
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from statistics import median
@@ -150,6 +151,7 @@ class Store:
             "costs_of": plan.sweep.costs_of,
             "unavailable": plan.unavailable,
             "rows": rows,
+            "rivals": [asdict(rival) for rival in plan.sweep.rivals],
         }
         self.client.log_dict(run_id, content, "plan.json")
         return run_id

@@ -135,6 +135,9 @@ def to_csv(report: Report) -> str:
         for key in ("mean", "low", "high", "agree", "seeds"):
             line[f"difference_{key}"] = difference.get(key)
         lines.append(line)
+    for rival in report.frames.plan.get("rivals", []):
+        name, iou = rival["name"], rival["iou"]
+        lines.append({"row": name, "label": name, "state": "published", "published_iou": iou})
     return pd.DataFrame(lines).to_csv(index=False, lineterminator="\n")
 
 

@@ -1,7 +1,8 @@
 """The two tables, accuracy and cost, and the findings, as text cells for any format."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 from reports.frames import Frames
 from reports.summary import COST_TERMS, Difference, Finding, RowSummary, cost_terms, scales_text
@@ -69,7 +70,8 @@ def accuracy_grid(frames: Frames, summaries: Sequence[RowSummary], short: bool =
         _Field("difference [95 %]", lambda row: difference_text(row.difference)),
         _Field("thin IoU", lambda row: mean_text(row.thin_iou, row.thin_std)),
     ]
-    return _grid("Accuracy", fields, summaries, 3, _accuracy_notes(frames, summaries))
+    grid = _grid("Accuracy", fields, summaries, 3, _accuracy_notes(frames, summaries))
+    return _with_rivals(grid, frames.plan.get("rivals", []))
 
 
 def cost_grid(frames: Frames, summaries: Sequence[RowSummary], short: bool = False) -> Grid:
@@ -156,7 +158,7 @@ def _accuracy_notes(frames: Frames, summaries: Sequence[RowSummary]) -> list[str
     lines = [f"Mean IoU in percent on {plan['dataset']} {plan['split']}{images}; {spread}."]
     if plan["baseline"] not in {row.row for row in summaries}:
         lines.append(f"The baseline {plan['baseline']} is not in this run: nothing to compare to.")
-    else:
+    elif len(summaries) > 1:
         pooling = ", drawn once for both rows and all seeds, and averaged over the seeds"
         lines.append(
             f"Difference to {plan['baseline']}: 95 % paired bootstrap interval over the images"
@@ -241,6 +243,17 @@ def _grid(
             shown.append((field.head, cells))
     lines = [list(line) for line in zip(*(cells for _, cells in shown), strict=True)]
     return Grid(title, [head for head, _ in shown], lines, left, notes)
+
+
+def _with_rivals(grid: Grid, rivals: Sequence[Mapping[str, Any]]) -> Grid:
+    """The grid with the published entries of a leaderboard below its rows."""
+    lines = []
+    for rival in rivals:
+        line = [NOTHING] * len(grid.headers)
+        line[0] = rival["name"]
+        line[grid.headers.index("published")] = f"{rival['iou']:.1f}"
+        lines.append(line)
+    return replace(grid, lines=[*grid.lines, *lines])
 
 
 def _format(value: float | None, form: str, missing: str = NOTHING) -> str:

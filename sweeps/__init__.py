@@ -4,11 +4,14 @@ import importlib
 import importlib.util
 from pathlib import Path
 
-from sweeps.spec import Profile, Row, Sweep
+from sweeps.spec import Profile, Rival, Row, Sweep
 
-__all__ = ["SWEEPS", "Profile", "Row", "Sweep", "load_sweep"]
+__all__ = ["SWEEPS", "Profile", "Rival", "Row", "Sweep", "load_sweep"]
 
-SWEEPS = ("table3", "table4", "scales", "thresholds", "trunks", "losses", "precision")
+SWEEPS = (
+    *("table1", "table2", "table3", "table4"),
+    *("scales", "thresholds", "trunks", "losses", "precision"),
+)
 
 
 def load_sweep(name: str) -> Sweep:

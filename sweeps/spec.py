@@ -67,6 +67,19 @@ class Profile:
     cost_rounds: int = 9
 
 
+@dataclass(frozen=True)
+class Rival:
+    """A published entry of a leaderboard that has no training here.
+
+    Attributes:
+        name: what the tables print.
+        iou: published mean IoU in percent.
+    """
+
+    name: str
+    iou: float
+
+
 @dataclass(frozen=True, kw_only=True)
 class Sweep:
     """A table: its question, its rows and what it can run on.
@@ -81,6 +94,7 @@ class Sweep:
         costs_of: whose costs the report compares: multiply-accumulates of the ``article``'s
             network, where strategies vary; time and memory of the ``trained`` networks, where
             trunk, loss or precision vary.
+        rivals: published entries that the tables show below the rows.
     """
 
     name: str
@@ -90,3 +104,4 @@ class Sweep:
     baseline: str
     source: str = ""
     costs_of: Literal["article", "trained"] = "article"
+    rivals: tuple[Rival, ...] = ()
