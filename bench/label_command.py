@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 
 from bench.config import Scales, check_scales
-from bench.datasets import DATASETS, SegmentationDataset, open_split
+from bench.datasets import DATASETS, SegmentationDataset, dataset_class, open_split
 from bench.datasets.unlabelled import Unlabelled
 from bench.errors import BenchError
 from bench.label_workers import LabelWorkers, label_here
@@ -88,16 +88,18 @@ def open_images(
     Raises:
         BenchError: they are not there.
     """
+    data = teacher.config.data
     if options.images not in DATASETS:
         folder = Path(options.images)
-        return Unlabelled(folder, teacher.classes, teacher.colors, options.out), None
-    data = teacher.config.data
+        encode = getattr(dataset_class(data.dataset), "encode", None)
+        images = Unlabelled(folder, teacher.classes, teacher.colors, encode, options.out)
+        return images, None
     if data.dataset != options.images:
         data = data.replace(dataset=options.images, scene_size=None)
     data = data.replace(split=options.split, train_images=None, extra=None)
-    images = open_split(data, options.split, options.data_root)
-    truth = getattr(images, "truth_split", None)
-    return images, open_split(data, truth, options.data_root) if truth else None
+    dataset = open_split(data, options.split, options.data_root)
+    truth = getattr(dataset, "truth_split", None)
+    return dataset, open_split(data, truth, options.data_root) if truth else None
 
 
 def show_labels(console: Console, manifest: dict[str, Any], folder: Path) -> None:

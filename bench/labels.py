@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from bench.datasets import IGNORE_INDEX, Array, SegmentationDataset, check_label
+from bench.datasets import IGNORE_INDEX, SegmentationDataset
+from bench.datasets.files import id_table, to_train_ids
 from bench.errors import BenchError
 
 MANIFEST = "manifest.json"
@@ -44,10 +45,8 @@ class LabelFolder:
         stored = encode(trained) if encode else trained
         self._encoded = np.zeros(256, np.uint8)
         self._encoded[trained] = stored
-        self._decoded = np.arange(256, dtype=np.uint8)
-        if encode:
-            self._decoded[:] = len(self.classes)  # out of range, unless one of these
-            self._decoded[stored] = trained
+        *values, ignored = stored.tolist()
+        self._decoded = id_table({value: i for i, value in enumerate(values)}, [ignored])
         self._palette = np.zeros((256, 3), np.uint8)
         self._palette[stored[:-1]] = dataset.colors
 
@@ -94,13 +93,12 @@ class LabelFolder:
             if self.soft:
                 return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
             with Image.open(path) as image:
-                label: Array = self._decoded[np.asarray(image)]
+                stored = np.asarray(image)
         except (OSError, SyntaxError, ValueError) as error:
             raise BenchError(
                 f"label {path} can't be read ({error}): delete it and label again"
             ) from error
-        check_label(label, len(self.classes), path)
-        return label
+        return to_train_ids(stored, self._decoded, path)
 
 
 def hard_label(label: AnyArray) -> AnyArray:

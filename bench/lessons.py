@@ -60,7 +60,8 @@ class Lessons:
         assert training.label_set and teacher.run_id
         folder = self.out / "labels" / training.label_set
         manifest = read_manifest(folder) or {}
-        logged = self.store.find(training.label_set) is not None and not self.fresh
+        run = self.store.find(training.label_set)
+        logged = run is not None and run.info.status == "FINISHED" and not self.fresh
         if logged and manifest.get("complete") and not manifest["skipped"]:
             return folder
         labeller = self._labeller(training, teacher, folder)

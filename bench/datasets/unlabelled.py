@@ -1,11 +1,12 @@
 """Images without labels: all image files below a folder."""
 
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-from bench.datasets import IGNORE_INDEX, Sample, digest
+from bench.datasets import IGNORE_INDEX, Array, Sample, digest
 from bench.datasets.reading import read_image
 from bench.errors import BenchError
 
@@ -27,6 +28,7 @@ class Unlabelled:
         folder: Path,
         classes: tuple[str, ...],
         colors: tuple[tuple[int, int, int], ...],
+        encode: Callable[[Array], Array] | None = None,
         leave_out: Path | None = None,
     ) -> None:
         """Lists the files.
@@ -35,6 +37,7 @@ class Unlabelled:
             folder: Where they are, at any depth.
             classes: Names of the classes that they will be labelled with.
             colors: RGB of each class.
+            encode: Train ids to what label files hold; by default the same.
             leave_out: A folder below that holds other files.
 
         Raises:
@@ -43,11 +46,12 @@ class Unlabelled:
         if not folder.is_dir():
             raise BenchError(f"{folder}: no such folder of images, and no data set of that name")
         self.split = str(folder.resolve())
-        self.classes, self.colors = classes, colors
+        self.classes, self.colors, self.encode = classes, colors, encode
         self._files = [
             path
             for path in sorted(folder.rglob("*"))
             if path.suffix.lower() in SUFFIXES
+            and not path.name.startswith(".")
             and not (leave_out and leave_out.resolve() in path.resolve().parents)
         ]
         if not self._files:
