@@ -156,8 +156,3 @@ def test_table4_end_to_end_killed_while_labelling(
     kinds = rows_of(tmp_path / "mlflow.db", "select value from tags where key = 'kind'")
     assert [kind for (kind,) in kinds].count("labels") == 1
     assert [kind for (kind,) in kinds].count("training") == 3
-
-    again = run_cli(sweep_file)
-    assert again.returncode == 0, again.stdout + again.stderr
-    assert "0 to run" in again.stdout
-    assert label_times(out) == after
