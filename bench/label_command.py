@@ -7,17 +7,16 @@ from typing import Any
 
 from rich.console import Console
 
-from bench.config import Scales, check_scales
 from bench.datasets import DATASETS, SegmentationDataset, dataset_class, open_split
 from bench.datasets.unlabelled import Unlabelled
-from bench.errors import BenchError
 from bench.label_workers import LabelWorkers, label_here
-from bench.labelling import Labeller, check_classes, make_labels
+from bench.labelling import Labeller, make_labels
 from bench.labels import MANIFEST, LabelFolder
+from bench.options import chosen_scales
+from bench.progress import Progress
 from bench.run import choose_device
 from bench.schedule import ray_session
 from bench.storage import storage_lines
-from bench.terminal import Counter
 from bench.trained import Trained, open_trained
 
 LISTED = 10
@@ -31,53 +30,33 @@ def run_autolabel(options: argparse.Namespace) -> int:
         0 when every image has its label, 1 when some were skipped, 130 after an interruption.
     """
     console = Console(file=sys.stdout, highlight=False)
-    scales = parse_scales(options.scales)
+    scales = chosen_scales(options.scales, ())
     remote = options.workers is not None or options.address is not None
     device = choose_device(options.device, options.address)
     teacher = open_trained(options.checkpoint, "cpu" if remote else device)
     images, truth = open_images(options, teacher)
+    teacher = teacher.fitted(images)
+    teacher.ruled(scales)  # refuses what it can't fuse
     labeller = Labeller(
         teacher, images, truth, LabelFolder(options.out, images), options.threshold, scales
     )
-    check_teacher(teacher, images, scales)
     try:
-        with Counter(console, "labelling") as counter:
+        with Progress("labelling", None) as progress:
+
+            def on_image(done: int, total: int) -> None:
+                progress.bar.update(progress.task, completed=done, total=total)
+
             if remote:
                 with ray_session(options.address):
                     workers = LabelWorkers(options.workers, device, 1, int(device == "cuda"))
-                    manifest = make_labels(labeller, workers, counter)
+                    manifest = make_labels(labeller, workers, on_image)
             else:
-                manifest = make_labels(labeller, label_here, counter)
+                manifest = make_labels(labeller, label_here, on_image)
     except KeyboardInterrupt:
         console.print("interrupted; run the same command to go on")
         return 130
     show_labels(console, manifest, options.out)
     return 1 if manifest["skipped"] else 0
-
-
-def parse_scales(text: str) -> Scales:
-    """Scales from a command line.
-
-    Raises:
-        BenchError: not positive distinct numbers, or no 1.0.
-    """
-    try:
-        return check_scales(tuple(float(part) for part in text.split(",")))
-    except ValueError as error:
-        raise BenchError(f"--scales {text}: {error}") from error
-
-
-def check_teacher(teacher: Trained, images: SegmentationDataset, scales: Scales) -> None:
-    """Refuse a teacher of other classes, or scales that it can't fuse.
-
-    Raises:
-        BenchError: it is such a teacher.
-    """
-    check_classes(teacher, images)
-    try:
-        teacher.ruled(scales).check_scales(tuple(reversed(scales)))
-    except ValueError as error:
-        raise BenchError(f"--scales: {error}") from error
 
 
 def open_images(

@@ -133,21 +133,6 @@ def make_label(logits_KHW: Tensor, threshold: float | None) -> NDArray[Any]:
     return torch.where(sure, classes, IGNORE_INDEX).to(torch.uint8).cpu().numpy()
 
 
-def check_classes(teacher: Trained, dataset: SegmentationDataset) -> None:
-    """Refuse a teacher that knows other classes.
-
-    Raises:
-        BenchError: the classes differ.
-    """
-    if teacher.classes == tuple(dataset.classes):
-        return
-    raise BenchError(
-        f"teacher {teacher.source} was trained on {teacher.config.data.dataset} and knows "
-        f"{len(teacher.classes)} classes ({', '.join(teacher.classes)}), but {dataset.name} has "
-        f"{len(dataset.classes)} ({', '.join(dataset.classes)}): take a teacher of {dataset.name}"
-    )
-
-
 def make_labels(
     labeller: Labeller,
     records: Callable[[Labeller, Sequence[int]], Iterable[Record]],

@@ -12,7 +12,7 @@ from PIL import Image
 from bench.datasets import SegmentationDataset, open_split
 from bench.errors import BenchError
 from bench.label_workers import LabelWorkers
-from bench.labelling import Labeller, check_classes, make_labels, weights_digest
+from bench.labelling import Labeller, make_labels, weights_digest
 from bench.labels import LabelFolder, hard_label, read_manifest
 from bench.plan import Plan, PlannedTraining
 from bench.tracking import Store
@@ -86,11 +86,10 @@ class Lessons:
             file = self.store.download_model(teacher.run_id, Path(scratch)) / "model.pt"
             trained = replace(open_trained(file, "cpu"), source=teacher.identity)
         images = open_split(data, extra.split, root)
-        check_classes(trained, images)
         truth = getattr(images, "truth_split", None)
         soft = extra.labels == "soft"
         return Labeller(
-            trained,
+            trained.fitted(images),
             images,
             open_split(data, truth, root) if truth else None,
             LabelFolder(folder, images, soft),

@@ -6,8 +6,6 @@ from dataclasses import dataclass, field
 
 from rich.console import Console, Group
 from rich.live import Live
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as Bar
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
@@ -177,39 +175,6 @@ class Display:
                 duration(left) if left else "",
             )
         return Group(table, Text("interrupt with Ctrl-C; the same command goes on", style="dim"))
-
-
-class Counter:
-    """A bar that counts images; without a terminal a printed line now and then.
-
-    Args:
-        console: where it is shown.
-        what: what is done to the images.
-    """
-
-    def __init__(self, console: Console, what: str) -> None:
-        self.console = console
-        self.what = what
-        columns = (TextColumn(what), BarColumn(24), MofNCompleteColumn(), TimeRemainingColumn())
-        self.bar = Bar(*columns, console=console, transient=True)
-        self.task = self.bar.add_task(what, total=None)
-        self.printed = time.monotonic()
-
-    def __enter__(self) -> "Counter":
-        if self.console.is_terminal:
-            self.bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.bar.stop()
-
-    def __call__(self, done: int, total: int) -> None:
-        """Show that ``done`` of ``total`` images are done."""
-        self.bar.update(self.task, completed=done, total=total)
-        late = time.monotonic() - self.printed > PLAIN_SECONDS
-        if not self.console.is_terminal and (late or done == total):
-            self.printed = time.monotonic()
-            self.console.print(f"{self.what}: {done}/{total} images")
 
 
 def scales(values: Iterable[float]) -> str:

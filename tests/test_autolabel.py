@@ -203,7 +203,7 @@ def test_a_teacher_of_another_data_set_is_refused(
     line = failing_line(
         capsys, *arguments(teacher, "camvid", tmp_path / "labels", "--data-root", root)
     )
-    assert "trained on streets" in line and "take a teacher of camvid" in line
+    assert "data set camvid has 11" in line and "take the data set that it was trained on" in line
     fitting = write_teacher(tmp_path / "camvid.pt", "camvid")
     out = tmp_path / "labels"
     assert run_main(main, arguments(fitting, "camvid", out, "--data-root", root)) == 0
