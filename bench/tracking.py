@@ -142,6 +142,7 @@ class Store:
             "sweep": plan.sweep.name,
             "title": plan.sweep.title,
             "source": plan.sweep.source,
+            "question": plan.sweep.question,
             "baseline": plan.sweep.baseline,
             "profile": plan.profile_name,
             "summary": plan.profile.summary,

@@ -95,6 +95,7 @@ class Sweep:
             network, where strategies vary; time and memory of the ``trained`` networks, where
             trunk, loss or precision vary.
         rivals: published entries that the tables show below the rows.
+        question: what the table answers, for its page.
     """
 
     name: str
@@ -105,3 +106,7 @@ class Sweep:
     source: str = ""
     costs_of: Literal["article", "trained"] = "article"
     rivals: tuple[Rival, ...] = ()
+    question: str = (
+        "How should one network's predictions at several image scales be combined, over which "
+        "scales, and is it worth its cost?"
+    )

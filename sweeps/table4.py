@@ -70,6 +70,8 @@ CITYSCAPES = replace(
 SWEEP = Sweep(
     name="table4",
     title="Coarsely labelled images: their labels against a teacher's",
+    question="Given fine labels of few images and coarse ones of many, is it better to train on "
+    "the coarse labels or on what a teacher, trained on the fine ones, makes of their images?",
     rows=rows,
     profiles={"quick": QUICK, "camvid": CAMVID, "cityscapes": CITYSCAPES},
     baseline="fine",

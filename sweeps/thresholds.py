@@ -62,5 +62,5 @@ SWEEP = Sweep(
         ),
     },
     baseline="t0.5",
-    source="none; the article takes 0.5",
+    question="How sure must a teacher be of a pixel, and are its probabilities worth their bytes?",
 )
