@@ -135,11 +135,13 @@ def test_table4_end_to_end_killed_while_labelling(
         start_new_session=True,
     )
     deadline = time.monotonic() + 280
-    while not label_times(out):
-        assert process.poll() is None and time.monotonic() < deadline
-        time.sleep(0.02)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    try:
+        while not label_times(out):
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.02)
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
     left = label_times(out)
 
     done = run_cli(sweep_file)
