@@ -17,6 +17,8 @@ from sweeps import profiles
 from sweeps.spec import Row, Sweep
 
 SCALES = (0.5, 1.0, 2.0)
+PROBABILITY = 0.5
+"""Share of the students' crops that come from coarse images, as published."""
 COARSE_FOR_FINE = 7
 """Coarse images for each fine one; Cityscapes has 20,000 and 2,975."""
 
@@ -37,7 +39,7 @@ def rows(base: TrainingConfig) -> list[Row]:
             published=published,
         )
 
-    coarse = ExtraData(images=images, class_uniform=base.augment.class_uniform)
+    coarse = ExtraData(images=images, probability=PROBABILITY)
     auto = coarse.replace(labels="auto", teacher=fine, scales=SCALES)
     return [
         row("fine", "Fine only", None, {}),
