@@ -185,9 +185,11 @@ class TrainingConfig(Frozen):
 
     @model_validator(mode="after")
     def _equal_shares(self) -> Self:
-        if self.optim.batch_size % self.devices:
+        batch = self.optim.batch_size
+        if batch % self.devices or batch < 2 * self.devices:
             raise ValueError(
-                f"batch size {self.optim.batch_size} must be a multiple of devices {self.devices}"
+                f"batch size {batch} on {self.devices} devices: batch norm needs equal shares of "
+                "at least 2 images"
             )
         return self
 
@@ -267,8 +269,8 @@ class Runtime(Frozen):
 
     Attributes:
         data_root: folder of the data set, where it has one.
-        cpus: CPU cores that a trial asks Ray for.
-        gpus: GPUs that a trial asks Ray for.
+        cpus: CPU cores that a trial asks Ray for, for each of its devices.
+        gpus: GPUs that a trial asks Ray for, for each of its devices.
         loader_workers: processes that decode and crop; 0 does it in the trial.
         checkpoint_seconds: time between checkpoints.
         val_points: how often a training is evaluated on the way.

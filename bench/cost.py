@@ -23,7 +23,7 @@ from pydantic import BaseModel
 from torch import Tensor, nn
 
 from bench.config import Evaluation, TrainingConfig
-from bench.evaluate import apply_rule
+from bench.inference import apply_rule
 from bench.meters import interleaved_medians, peak_mib
 from bench.train import Training
 from bench.trained import build_network

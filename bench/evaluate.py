@@ -1,131 +1,145 @@
-"""Evaluate a trained network over a split: one strategy, one set of scales.
+"""Evaluate a finished network on a split: mean IoU and what it hides.
 
-Letters: B batch, K classes, H W the label's grid.
+Boundary IoU is that of Cheng et al. (CVPR 2021); objects are small below 0.1 % of the image and
+large from 1 %; see bench/regions.py for both definitions.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
+from bench.errors import BenchError, run_main
+from bench.options import (
+    add_data_options,
+    add_inference_options,
+    add_network_options,
+    chosen_band_pixels,
+    chosen_scales,
+)
 
-from bench.datasets import Sample, SegmentationDataset
-from bench.datasets.transforms import normalize
-from bench.metrics import image_counts
-from models.layers import resize
-from models.multiscale import AvgPool, Prediction, Strategy
-from models.precision import Precision
+if TYPE_CHECKING:
+    from bench.datasets import Sample, SegmentationDataset
+    from bench.inference import EvalResult, Segmentation
+    from bench.submission import Submission
+    from bench.trained import Trained
 
-
-@dataclass(frozen=True)
-class Picture:
-    """One evaluated image with everything that figure 5 shows, as uint8 arrays.
-
-    Attributes:
-        image: H x W x 3.
-        truth: H x W class indices, 255 where ignored.
-        prediction: H x W class indices.
-        scale_predictions: scale -> H x W class indices of that scale alone.
-        attention: scale -> H x W effective weight, 0 to 255 for 0 to 1.
-    """
-
-    image: NDArray[np.uint8]
-    truth: NDArray[np.uint8]
-    prediction: NDArray[np.uint8]
-    scale_predictions: dict[float, NDArray[np.uint8]]
-    attention: dict[float, NDArray[np.uint8]]
+EXAMPLES = """examples:
+  python -m bench.evaluate --checkpoint RUN_ID --split test
+  python -m bench.evaluate --checkpoint model.pt --scales 0.5,1,2 --flip --out results/mine
+  python -m bench.evaluate --checkpoint released.pth --dataset cityscapes --data-root DIR \\
+      --scales 0.5,1,2 --split test --submit submission.zip
+"""
 
 
-@dataclass(frozen=True)
-class EvalResult:
-    """Pixel counts of every image of a split.
-
-    Attributes:
-        counts: N x 3 x K, see ``bench.metrics``.
-        ids: the N image ids.
-    """
-
-    counts: NDArray[np.int64]
-    ids: list[str]
-
-
-def apply_rule(model: Strategy, strategy: str) -> Strategy:
-    """The trained network under an evaluation rule: avgpool reuses a single-scale network."""
-    return AvgPool(model.segmenter) if strategy == "avgpool" else model
-
-
-def predict(
-    model: Strategy, image_HW3: NDArray[np.uint8], scales: Sequence[float], precision: Precision
-) -> Prediction:
-    """Predict one uint8 image in evaluation mode, without gradients."""
-    model.eval()
-    image = torch.from_numpy(image_HW3).permute(2, 0, 1)[None]
-    with torch.inference_mode(), precision.autocast():
-        batch = normalize(image.to(precision.device))
-        return model(batch.contiguous(memory_format=torch.channels_last), scales)
-
-
-def evaluate(
-    model: Strategy,
-    dataset: SegmentationDataset,
-    scales: Sequence[float],
-    precision: Precision,
-    *,
-    images: int | None = None,
-    on_image: Callable[[int, int], None] = lambda done, total: None,
-) -> EvalResult:
-    """Evaluate at the label's full resolution.
-
-    Args:
-        model: the trained network under the strategy's rule.
-        dataset: the split.
-        scales: eval scales; 1.0 is among them.
-        precision: device and dtype.
-        images: evaluate the first this many images; ``None`` takes all.
-        on_image: called with (done, total) after each image.
-    """
-    total = min(images or len(dataset), len(dataset))
-    counts, ids = [], []
-    for index in range(total):
-        sample = dataset[index]
-        prediction = predict(model, sample.image, scales, precision)
-        label = torch.from_numpy(sample.label).to(precision.device)
-        classes_HW = resize(prediction.logits_BKHW, sample.label.shape).argmax(1)[0]
-        counts.append(image_counts(classes_HW, label, len(dataset.classes)))
-        ids.append(sample.id)
-        on_image(index + 1, total)
-    return EvalResult(np.stack(counts), ids)
-
-
-def telling_images(result: EvalResult, dataset: SegmentationDataset) -> list[int]:
-    """The two images that show what scales are for: most and fewest pixels of thin structures."""
-    thin = [dataset.classes.index(name) for name in dataset.thin]
-    truth = result.counts[:, 1]
-    share = truth[:, thin].sum(1) / truth.sum(1).clip(1)
-    return sorted({int(share.argmax()), int(share.argmin())})
-
-
-def take_picture(
-    model: Strategy, sample: Sample, scales: Sequence[float], precision: Precision
-) -> Picture:
-    """Predict one image and keep everything that figure 5 shows of it."""
-    prediction = predict(model, sample.image, scales, precision)
-    size = sample.label.shape
-    return Picture(
-        sample.image,
-        sample.label,
-        _to_uint8(resize(prediction.logits_BKHW, size).argmax(1)[0]),
-        {
-            scale: _to_uint8(resize(logits.float(), size).argmax(1)[0])
-            for scale, logits in prediction.scale_logits.items()
-        },
-        {
-            scale: _to_uint8((resize(weight, size)[0, 0] * 255).round())
-            for scale, weight in prediction.attention.items()
-        },
+def parse(argv: list[str] | None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.evaluate",
+        description=__doc__,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    add_network_options(parser)
+    add_data_options(parser)
+    parser.add_argument("--split", default="val", help="default: val")
+    parser.add_argument("--limit", type=int, metavar="N", help="the first N images only")
+    add_inference_options(parser)
+    parser.add_argument("--submit", type=Path, metavar="ZIP", help="write test-server files")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="write classes.csv, summary.json")
+    return parser.parse_args(argv)
 
 
-def _to_uint8(values: torch.Tensor) -> NDArray[np.uint8]:
-    return values.to(torch.uint8).cpu().numpy()
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; returns its exit status."""
+    options = parse(argv)
+    if options.limit is not None and options.limit < 1:
+        raise BenchError(f"--limit {options.limit}: at least 1 image")
+    if options.scales is not None:
+        chosen_scales(options.scales, ())
+    from bench.scores import print_scores, summarise, write_scores
+    from bench.submission import Submission
+    from bench.trained import open_trained
+
+    trained = open_trained(options.checkpoint, options.device)
+    scales = chosen_scales(options.scales, trained.config.train_scales)
+    trained.ruled(scales)
+    dataset = open_data(options, trained)
+    trained = trained.fitted(dataset)
+    submission = Submission(options.submit, dataset) if options.submit else None
+    result, summary = run(options, trained, scales, dataset, submission)
+    scores = summarise(result, dataset)
+    print_scores(summary, scores)
+    if submission is not None:
+        submission.close()
+        print(f"test-server files: {options.submit}")
+    if options.out:
+        write_scores(options.out, summary, scores)
+    return 0
+
+
+def run(
+    options: argparse.Namespace,
+    trained: "Trained",
+    scales: tuple[float, ...],
+    dataset: "SegmentationDataset",
+    submission: "Submission | None",
+) -> "tuple[EvalResult, dict[str, Any]]":
+    """Evaluate the split with a progress bar; returns counts, and what was done in words."""
+    from bench.inference import evaluate
+    from bench.progress import Progress
+
+    banded: set[float] = set()
+    total = min(options.limit or len(dataset), len(dataset))
+    with Progress("evaluate", total) as progress:
+
+        def on_prediction(sample: "Sample", seen: "Segmentation") -> None:
+            banded.update(seen.banded)
+            if submission is not None:
+                submission.add(sample.id, seen.classes)
+            progress.advance()
+
+        result = evaluate(
+            trained.ruled(scales),
+            dataset,
+            scales,
+            trained.precision,
+            images=options.limit,
+            flip=options.flip,
+            band_pixels=chosen_band_pixels(options.band_pixels),
+            on_prediction=on_prediction,
+        )
+    return result, {
+        "checkpoint": trained.source,
+        "dataset": dataset.name,
+        "split": dataset.split,
+        "fingerprint": dataset.fingerprint(),
+        "strategy": trained.rule(scales),
+        "scales": scales,
+        "flip": options.flip,
+        "banded_scales": sorted(banded),
+        "precision": trained.precision.name,
+        "images": total,
+        "seconds": round(progress.seconds, 1),
+    }
+
+
+def open_data(options: argparse.Namespace, trained: "Trained") -> "SegmentationDataset":
+    """The split to evaluate: of the training's own data, at its size, or of another data set."""
+    from bench.datasets import open_dataset, open_split
+
+    own = trained.config.data
+    if options.dataset in (None, own.dataset):
+        return open_split(own, options.split, options.data_root)
+    return open_dataset(options.dataset, options.split, options.data_root)
+
+
+def __getattr__(name: str) -> Any:
+    """What is imported from here lives in ``bench.inference``, which loads torch."""
+    from bench import inference
+
+    return getattr(inference, name)
+
+
+if __name__ == "__main__":
+    sys.exit(run_main(main))

@@ -167,7 +167,8 @@ class Invocation:
         ]
 
     def _train(self) -> None:
-        self.at_once = check_resources(self.plan.runtime)
+        devices = max(training.config.devices for training in self.plan.trainings)
+        self.at_once = check_resources(self.plan.runtime, devices)
         estimate = self.store.estimate(self.plan, self.at_once)
         show_plan(self.console, self.plan, estimate, self.at_once)
         for training in self.plan.pending:

@@ -47,7 +47,7 @@ class LabelWorkers:
         )
         count = min(self.workers or self._fitting(), len(indices))
         threads = max(1, int(self.resources["num_cpus"]))
-        pool: Any = ActorPool([remote.remote(shared, self.device, threads) for _ in range(count)])
+        pool: Any = ActorPool([remote.remote([shared], self.device, threads) for _ in range(count)])
         try:
             for result in pool.map_unordered(lambda actor, i: actor.label.remote(i), indices):
                 if isinstance(result, BenchError):
@@ -71,8 +71,11 @@ class LabelWorkers:
 class _Worker:
     """A Ray actor that holds the teacher."""
 
-    def __init__(self, labeller: Labeller, device: str, threads: int) -> None:
+    def __init__(self, shared: list[Any], device: str, threads: int) -> None:
+        import ray
+
         torch.set_num_threads(threads)
+        labeller: Labeller = ray.get(shared[0])
         self.labeller = replace(labeller, teacher=labeller.teacher.on(device))
 
     def label(self, index: int) -> Record | BenchError:

@@ -19,8 +19,8 @@ from torch import Tensor
 
 from bench.datasets import IGNORE_INDEX, SegmentationDataset, sample_id
 from bench.errors import BenchError
-from bench.evaluate import predict
-from bench.labels import LabelFolder, read_manifest, remove_partial, write_manifest
+from bench.inference import predict
+from bench.labels import LabelFolder, hard_label, read_manifest, remove_partial, write_manifest
 from bench.storage import storage_report
 from bench.trained import Trained
 
@@ -93,7 +93,7 @@ class Labeller:
             prediction = predict(model, sample.image, self.scales, self.teacher.precision)
             label = make_label(prediction.logits_BKHW[0], self.threshold)
             self.folder.write(name, label)
-        hard = label if label.ndim == 2 else label.argmax(-1)
+        hard = hard_label(label)
         compared = right = 0
         if self.truth is not None:
             truth = self.truth[index].label

@@ -103,6 +103,11 @@ class LabelFolder:
         return label
 
 
+def hard_label(label: AnyArray) -> AnyArray:
+    """Classes H W of a label that may be probabilities H W K."""
+    return label if label.ndim == 2 else label.argmax(-1).astype(np.uint8)
+
+
 def read_manifest(folder: Path) -> dict[str, Any] | None:
     """What is known of a folder's labels; `None` where nothing is.
 

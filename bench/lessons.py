@@ -13,7 +13,7 @@ from bench.datasets import SegmentationDataset, open_split
 from bench.errors import BenchError
 from bench.label_workers import LabelWorkers
 from bench.labelling import Labeller, check_classes, make_labels, weights_digest
-from bench.labels import LabelFolder, read_manifest
+from bench.labels import LabelFolder, hard_label, read_manifest
 from bench.plan import Plan, PlannedTraining
 from bench.tracking import Store
 from bench.trained import open_trained
@@ -111,10 +111,8 @@ def save_example(
 ) -> None:
     """Write an image, the data set's own label and the teacher's as PNG files."""
     sample = dataset[index]
-    label = labels.read(sample.id)
-    hard = label if label.ndim == 2 else label.argmax(-1).astype("uint8")
     target = folder / sample.id.replace("/", "_")
     target.mkdir(parents=True)
     Image.fromarray(sample.image).save(target / "image.png")
     save_classes(target / "own.png", sample.label, dataset.colors)
-    save_classes(target / "teacher.png", hard, dataset.colors)
+    save_classes(target / "teacher.png", hard_label(labels.read(sample.id)), dataset.colors)

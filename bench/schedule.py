@@ -92,21 +92,22 @@ def ray_session(address: str | None) -> Iterator[None]:
         ray.shutdown()
 
 
-def check_resources(runtime: Runtime) -> int:
-    """How many trials fit at once.
+def check_resources(runtime: Runtime, devices: int = 1) -> int:
+    """How many trials of so many workers fit at once.
 
     Raises:
         BenchError: not even one fits.
     """
     have = ray.cluster_resources()
     cpus, gpus = have.get("CPU", 0), have.get("GPU", 0)
-    if cpus < runtime.cpus or gpus < runtime.gpus:
+    asked_cpus, asked_gpus = runtime.cpus * devices, runtime.gpus * devices
+    if cpus < asked_cpus or gpus < asked_gpus:
         raise BenchError(
-            f"a trial asks for {runtime.cpus} CPUs and {runtime.gpus:g} GPUs, but Ray has "
+            f"a trial asks for {asked_cpus} CPUs and {asked_gpus:g} GPUs, but Ray has "
             f"{cpus:g} and {gpus:g}: take another --profile, or --address of a larger cluster"
         )
-    fit = cpus // runtime.cpus
-    return int(min(fit, gpus // runtime.gpus) if runtime.gpus else fit)
+    fit = cpus // asked_cpus
+    return int(min(fit, gpus // asked_gpus) if asked_gpus else fit)
 
 
 def run_trainings(
@@ -131,15 +132,23 @@ def run_trainings(
                 "evaluations": [each.model_dump(mode="json") for each in training.remaining],
                 "runtime": runtime.replace(labels=training.labels).model_dump(mode="json"),
                 "resume": training.resume,
+                "storage": str(storage),
             }
         )
         for training in trainings
     ]
+    devices = max(training.config.devices for training in trainings)
+    resources: Any = {"cpu": runtime.cpus, "gpu": runtime.gpus}
+    if devices > 1:  # Ray Train places the workers; Tune wants at least something to ask for
+        resources = tune.PlacementGroupFactory([{"memory": 2**20}])
     tuner = tune.Tuner(
-        tune.with_resources(_trainable, {"cpu": runtime.cpus, "gpu": runtime.gpus}),
+        tune.with_resources(_trainable, resources),
         param_space={"spec": tune.grid_search(specs)},
         tune_config=tune.TuneConfig(
-            reuse_actors=True, trial_name_creator=_name, trial_dirname_creator=_name
+            max_concurrent_trials=check_resources(runtime, devices) if devices > 1 else None,
+            reuse_actors=True,
+            trial_name_creator=_name,
+            trial_dirname_creator=_name,
         ),
         run_config=tune.RunConfig(
             name=storage.name,
@@ -171,6 +180,14 @@ def _trainable(config: dict[str, str]) -> None:
     from bench.trial import run_trial
 
     spec = json.loads(config["spec"])
+    if spec["config"]["devices"] > 1:
+        from bench.group import run_group
+
+        try:
+            run_group(spec)
+        except BenchError as error:
+            tune.report({"error": str(error)})
+        return
     with TemporaryDirectory(prefix="trial-") as scratch:
         folder = Path(scratch)
 
@@ -182,7 +199,7 @@ def _trainable(config: dict[str, str]) -> None:
             seconds = time.monotonic() - started
             tune.report({"progress": None, "seconds": seconds}, checkpoint=checkpoint)
 
-        _fetch_earlier_attempt(spec["resume"], folder)
+        fetch_earlier_attempt(tune.get_checkpoint(), spec["resume"], folder)
         started = time.monotonic()
         try:
             run_trial(
@@ -198,9 +215,9 @@ def _trainable(config: dict[str, str]) -> None:
             tune.report({"error": str(error)})
 
 
-def _fetch_earlier_attempt(uri: str | None, folder: Path) -> None:
-    """Copy the latest checkpoint: Tune's own after a retry, or that of an earlier invocation."""
-    checkpoint = tune.get_checkpoint() or (tune.Checkpoint(uri) if uri else None)
+def fetch_earlier_attempt(retried: tune.Checkpoint | None, uri: str | None, folder: Path) -> None:
+    """Copy the latest checkpoint: Ray's own after a retry, or that of an earlier invocation."""
+    checkpoint = retried or (tune.Checkpoint(uri) if uri else None)
     if checkpoint is not None:
         try:
             checkpoint.to_directory(str(folder))
@@ -231,6 +248,8 @@ class _Forward(tune.Callback):
             self.errors[_name(trial)] = result["error"]
         if result.get("progress"):
             self.listener.progressed(_name(trial), Progress(**json.loads(result["progress"])))
+        if result.get("checkpoint_path"):
+            self.listener.checkpointed(_name(trial), result["checkpoint_path"])
 
     def on_checkpoint(
         self, iteration: int, trials: Any, trial: Any, checkpoint: Any, **info: Any
@@ -242,8 +261,10 @@ class _Forward(tune.Callback):
         if name in self.errors:
             self.listener.failed(name, self.errors[name], mendable=True)
             return
-        with trial.checkpoint.as_directory() as folder:
-            self.listener.finished(name, Path(folder), trial.last_result["seconds"])
+        result = trial.last_result
+        checkpoint = trial.checkpoint or tune.Checkpoint(result["checkpoint_path"])
+        with checkpoint.as_directory() as folder:
+            self.listener.finished(name, Path(folder), result["seconds"])
 
     def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
         if trial.num_failures > RETRIES:

@@ -14,8 +14,8 @@ def storage_report(
 ) -> dict[str, Any]:
     """Bytes an image, and of the article's images.
 
-    Hard labels are scaled by their pixels, which is too much for larger images: contours grow
-    with the side of an image, not with its area.
+    Compressed hard labels grow with an image's contours, that is with its side, and what noise
+    they hold with its area: the two give a range.
 
     Args:
         total: bytes of all stored labels.
@@ -26,14 +26,17 @@ def storage_report(
 
     Returns:
         ``hard_bytes`` (``None`` where soft labels were stored) and ``soft_bytes`` an image, and
-        both for the article's images, ``article_hard_bytes`` and ``article_soft_bytes``.
+        the lowest and highest for the article's images, ``article_hard_bytes`` and
+        ``article_soft_bytes``.
     """
-    scale = IMAGES * HEIGHT * WIDTH / pixels
+    area = HEIGHT * WIDTH * images / pixels
+    hard = None if soft else total / images
+    article_soft = float(IMAGES * HEIGHT * WIDTH * CLASSES * FLOAT16)
     return {
-        "hard_bytes": None if soft else total / images,
+        "hard_bytes": hard,
         "soft_bytes": total / images if soft else pixels / images * classes * FLOAT16,
-        "article_hard_bytes": None if soft else total * scale,
-        "article_soft_bytes": float(IMAGES * HEIGHT * WIDTH * CLASSES * FLOAT16),
+        "article_hard_bytes": hard and sorted(IMAGES * hard * by for by in (area**0.5, area)),
+        "article_soft_bytes": [article_soft, article_soft],
     }
 
 
@@ -45,10 +48,16 @@ def storage_lines(report: dict[str, Any]) -> list[str]:
         if each is not None:
             lines.append(
                 f"{kind} labels, {what}: {bytes_text(each)} an image; {IMAGES:,} images of "
-                f"{WIDTH} x {HEIGHT} and {CLASSES} classes: {bytes_text(article)} "
+                f"{WIDTH} x {HEIGHT} and {CLASSES} classes: {range_text(*article)} "
                 f"(published: {bytes_text(PUBLISHED[kind])})"
             )
     return lines
+
+
+def range_text(low: float, high: float) -> str:
+    """From lowest to highest bytes, or the one where they look alike."""
+    texts = (bytes_text(low), bytes_text(high))
+    return texts[0] if texts[0] == texts[1] else " to ".join(texts)
 
 
 def bytes_text(count: float) -> str:

@@ -57,6 +57,9 @@ def show_plan(console: Console, plan: Plan, estimate: float | None, at_once: int
         f"{_plural(runtime.cpus, 'CPU')} and {_plural(plan.profile.base.threads, 'thread')} a trial"
         + (f", {runtime.gpus:g} GPU" if runtime.gpus else ""),
     ]
+    devices = plan.profile.base.devices
+    if devices > 1:
+        parts.append(f"{devices} devices a trial, as much each")
     if at_once is not None:
         parts.append(f"{at_once} at once")
     if plan.pending:

@@ -29,6 +29,8 @@ from bench.cost import CostReport
 from bench.errors import BenchError
 from bench.metrics import class_iou, mean_iou
 from bench.plan import Plan, PlannedTraining
+from bench.regions import SIZES
+from bench.serving import log_network
 from bench.train import Progress
 
 PACKAGES = ("torch", "torchvision", "timm", "ray", "mlflow", "fvcore", "numpy", "pillow")
@@ -48,6 +50,7 @@ class Store:
 
     def __init__(self, experiment: str) -> None:
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
+        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
         logging.getLogger("mlflow").setLevel(logging.WARNING)
         self.uri = mlflow.get_tracking_uri()
         try:
@@ -205,6 +208,7 @@ class Store:
         model = torch.load(folder / "model.pt", map_location="cpu", weights_only=True)
         self._log_evaluations(run_id, folder, model["classes"], model["thin"])
         self.client.log_artifacts(run_id, str(folder))
+        log_network(self.client, run_id, folder / "model.pt", model["config"]["train_scales"])
         tags = {f"fingerprint.{split}": value for split, value in plan.fingerprints.items()}
         tags |= {"machine": model["machine"], "precision": model["precision"]}
         self.client.log_batch(
@@ -266,7 +270,8 @@ class Store:
         self, run_id: str, folder: Path, classes: list[str], thin: list[str]
     ) -> None:
         for path in sorted((folder / "evaluations").glob("*.npz")):
-            counts = np.load(path)["counts"]
+            arrays = np.load(path)
+            counts = arrays["counts"]
             table = pd.DataFrame(
                 {
                     "class": classes,
@@ -281,6 +286,11 @@ class Store:
             thin_iou = table.iou[table.thin]
             if thin_iou.notna().any():
                 self.client.log_metric(run_id, f"thin/{path.stem}", thin_iou.mean())
+            regions = {"boundary": arrays["boundary"].sum(0)}
+            regions |= dict(zip(SIZES, arrays["sizes"].sum(0), strict=True))
+            for name, each in regions.items():
+                if not np.isnan(iou := class_iou(each)).all():
+                    self.client.log_metric(run_id, f"{name}/{path.stem}", float(np.nanmean(iou)))
 
 
 def _describe_extra(config: TrainingConfig) -> dict[str, Any] | None:

@@ -19,15 +19,18 @@ from bench.config import OptimConfig, Runtime, TrainingConfig
 from bench.datasets import SegmentationDataset
 from bench.datasets.centers import ClassCenters, cached_centers
 from bench.datasets.files import PairedFiles
-from bench.datasets.mixing import MixedCrops, MixedSampler, open_extra
+from bench.datasets.mixing import MixedCrops, MixedSampler, Relabelled, open_extra
 from bench.datasets.sampling import ClassUniformSampler, CropDataset
 from bench.datasets.transforms import TrainTransform, normalize
 from bench.errors import BenchError
+from bench.labels import hard_label
+from bench.workers import Workers
 from models.losses import segmentation_loss
 from models.multiscale import Strategy
 from models.precision import Precision
 
 Batch = tuple[Tensor, Tensor]
+ALONE = Workers()
 
 CACHE_BYTES = 2**30
 """Decoded samples are kept in memory up to this size, over all loader workers."""
@@ -51,14 +54,18 @@ class Progress:
 
 
 def load_batches(
-    dataset: SegmentationDataset, config: TrainingConfig, runtime: Runtime, start: int
+    dataset: SegmentationDataset,
+    config: TrainingConfig,
+    runtime: Runtime,
+    start: int,
+    workers: Workers = ALONE,
 ) -> Iterator[Batch]:
-    """The training's batches from step ``start`` on, decoded and cropped in loader workers.
+    """The training's batches from step ``start`` on, or one worker's share of them.
 
     Raises:
         BenchError: a file that can't be read, or a label that is not right.
     """
-    augment, workers = config.augment, runtime.loader_workers
+    augment, loaders = config.augment, runtime.loader_workers
     transform = TrainTransform(
         augment.crop, augment.scale, augment.flip, augment.color_jitter, augment.blur
     )
@@ -66,14 +73,16 @@ def load_batches(
     def source(
         dataset: SegmentationDataset, class_uniform: float
     ) -> tuple[CropDataset, ClassUniformSampler]:
-        crops = CropDataset(dataset, transform, CACHE_BYTES // max(1, workers))
+        crops = CropDataset(dataset, transform, CACHE_BYTES // max(1, loaders))
         return crops, ClassUniformSampler(
-            class_centers(crops, workers) if class_uniform else ClassCenters(len(crops), {}),
+            class_centers(crops, loaders) if class_uniform else ClassCenters(len(crops), {}),
             config.optim.batch_size,
             config.optim.steps,
             seed=config.seed,
             start=start,
             class_uniform=class_uniform,
+            rank=workers.rank,
+            world=workers.world,
         )
 
     crops: CropDataset | MixedCrops
@@ -90,18 +99,21 @@ def load_batches(
         yield from DataLoader(
             crops,
             batch_sampler=sampler,
-            num_workers=workers,
+            num_workers=loaders,
             pin_memory=config.device == "cuda",
         )
     except BenchError as error:
         raise BenchError(own_line(error)) from None
 
 
-def class_centers(crops: CropDataset, workers: int) -> ClassCenters:
-    """Where the classes are: from the cache for files, by a look at every label for scenes."""
-    if isinstance(crops.dataset, PairedFiles):
-        return cached_centers(crops.dataset, workers)
-    return ClassCenters.of(crops.sample(index).label for index in range(len(crops)))
+def class_centers(crops: CropDataset, loaders: int) -> ClassCenters:
+    """Where the classes are: from the cache for files, by a look at every other label."""
+    dataset, indices = crops.dataset, range(len(crops))
+    if isinstance(dataset, PairedFiles):
+        return cached_centers(dataset, loaders)
+    if isinstance(dataset, Relabelled):
+        return ClassCenters.of(hard_label(dataset.read_label(index)) for index in indices)
+    return ClassCenters.of(crops.sample(index).label for index in indices)
 
 
 def own_line(error: BenchError) -> str:
@@ -112,10 +124,18 @@ def own_line(error: BenchError) -> str:
 class Training:
     """A training in progress: model, optimiser, schedule, loss scaling and step count."""
 
-    def __init__(self, config: TrainingConfig, model: Strategy, precision: Precision) -> None:
+    def __init__(
+        self,
+        config: TrainingConfig,
+        model: Strategy,
+        precision: Precision,
+        workers: Workers = ALONE,
+    ) -> None:
         self.config = config
         self.model = model
         self.precision = precision
+        self.workers = workers
+        self.joined = workers.join(model)
         self.optimizer = make_optimizer(config.optim, model)
         self.scheduler = make_scheduler(config.optim, self.optimizer)
         self.scaler = precision.scaler()
@@ -129,7 +149,7 @@ class Training:
         labels = batch[1].to(device, non_blocking=True)
         self.model.train()
         with self.precision.autocast():
-            prediction = self.model(
+            prediction = self.joined(
                 images.contiguous(memory_format=torch.channels_last), self.config.train_scales
             )
         loss = segmentation_loss(
@@ -204,7 +224,7 @@ class Training:
             report: called every two percent of the steps with mean loss and learning rate.
             save: called when ``checkpoint_seconds`` have passed, and at the end.
             checkpoint_seconds: time between checkpoints.
-            validate: mean IoU on validation images.
+            validate: mean IoU on validation images; only the first worker calls it.
             val_steps: steps after which ``validate`` is called.
         """
         steps = self.config.optim.steps
@@ -217,16 +237,18 @@ class Training:
             self.scheduler.step()
             self.step += 1
             metrics: dict[str, float] = {}
-            if self.step in val_steps:
+            due = self.step in val_steps
+            if due and self.workers.first:
                 metrics["val_miou"] = validate()
-            if self.step % log_every == 0 or self.step == steps or metrics:
-                metrics["loss"] = float(torch.stack(losses).mean())
+            if self.step % log_every == 0 or self.step == steps or due:
+                metrics["loss"] = float(self.workers.mean(torch.stack(losses).mean()))
                 metrics["lr"] = self.optimizer.param_groups[0]["lr"]
                 self.seconds = before + monotonic() - started
                 metrics["seconds"] = self.seconds
                 losses.clear()
                 report(Progress("train", self.step, steps, metrics))
-                if monotonic() - saved > checkpoint_seconds and self.step < steps:
+                late = self.workers.agree(monotonic() - saved > checkpoint_seconds)
+                if late and self.step < steps:
                     save()
                     saved = monotonic()
         self.seconds = before + monotonic() - started

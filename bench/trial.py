@@ -5,7 +5,7 @@ machine. Its folder holds
 
     training.pt                     checkpoint of a training in progress
     model.pt                        the finished network with its configuration and classes
-    evaluations/<name>.npz          pixel counts of every image, see ``bench.metrics``
+    evaluations/<name>.npz          counts of every image, see ``bench.metrics``, ``bench.regions``
     pictures/<name>/<image>/*.png   image, truth, prediction and attention of every scale
 """
 
@@ -21,7 +21,7 @@ from PIL import Image
 from bench.config import Evaluation, Runtime, TrainingConfig
 from bench.datasets import SegmentationDataset, open_split
 from bench.errors import BenchError
-from bench.evaluate import (
+from bench.inference import (
     EvalResult,
     Picture,
     apply_rule,
@@ -30,8 +30,9 @@ from bench.evaluate import (
     telling_images,
 )
 from bench.metrics import mean_iou
-from bench.train import Progress, Training, load_batches
+from bench.train import ALONE, Progress, Training, load_batches
 from bench.trained import build_network, save_trained
+from bench.workers import Workers
 from models.multiscale import Strategy
 from models.precision import Precision, choose_precision
 
@@ -49,6 +50,7 @@ def run_trial(
     *,
     report: Report = lambda progress: None,
     on_checkpoint: Callable[[], None] = lambda: None,
+    workers: Workers = ALONE,
 ) -> None:
     """Train, evaluate every rule of ``evaluations``, and leave the results in ``folder``.
 
@@ -58,7 +60,9 @@ def run_trial(
         runtime: resources and folders.
         folder: where results go; what it holds of an earlier attempt is not done again.
         report: called with the progress every few seconds.
-        on_checkpoint: called when ``folder`` holds a new checkpoint.
+        on_checkpoint: called when the first worker's ``folder`` holds a new checkpoint.
+        workers: this process among those of the trial; each has a ``folder``, and calls ``report``
+            and ``on_checkpoint`` as long as it trains.
 
     Raises:
         BenchError: bad data, or a checkpoint that can't be continued.
@@ -73,11 +77,13 @@ def run_trial(
     if (folder / "model.pt").exists():
         load_weights(model, folder / "model.pt")
     else:
-        training = Training(config, model, precision)
+        training = Training(config, model, precision, workers)
         _train(training, training_set, runtime, folder, report, on_checkpoint)
         save_model(folder / "model.pt", training, training_set)
         (folder / "training.pt").unlink(missing_ok=True)
         on_checkpoint()
+    if not workers.first:
+        return
     for evaluation in evaluations:
         target = folder / "evaluations" / f"{evaluation.name}.npz"
         if not target.exists():
@@ -113,7 +119,7 @@ def _train(
 
     points = runtime.val_points
     training.run(
-        load_batches(dataset, config, runtime, training.step),
+        load_batches(dataset, config, runtime, training.step, training.workers),
         report=report,
         save=save,
         checkpoint_seconds=runtime.checkpoint_seconds,
@@ -195,7 +201,13 @@ def save_counts(path: Path, result: EvalResult) -> None:
     """Write pixel counts and image ids as a compressed npz, in one step."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial.npz")
-    np.savez_compressed(partial, counts=result.counts, ids=np.array(result.ids))
+    np.savez_compressed(
+        partial,
+        counts=result.counts,
+        boundary=result.boundary,
+        sizes=result.sizes,
+        ids=np.array(result.ids),
+    )
     partial.rename(path)
 
 

@@ -54,7 +54,7 @@ def import_released(model: Strategy, source: Source) -> None:
         CheckpointError: an unreadable file, or names or shapes that do not fit; the network is
             left as it was.
     """
-    state = _read(source)
+    state = read_state(source)
     if isinstance(model, Explicit):
         state = _order_scales(state)
     _load(model, state, network_table(model))
@@ -81,7 +81,7 @@ def import_trunk(trunk: Trunk, source: Source) -> None:
     Raises:
         CheckpointError: as for ``import_released``.
     """
-    _load(trunk, _read(source), _table("trunk", trunk.name, keytables.TRUNKS))
+    _load(trunk, read_state(source), _table("trunk", trunk.name, keytables.TRUNKS))
 
 
 def load_weights(path: str | Path) -> Mapping[str, Any]:
@@ -107,8 +107,12 @@ def load_weights(path: str | Path) -> Mapping[str, Any]:
     return content
 
 
-def _read(source: Source) -> dict[str, Tensor]:
-    """The state dict of a file or of its content, without wrappers and ``module.``."""
+def read_state(source: Source) -> dict[str, Tensor]:
+    """The state dict of a file or of its content, without wrappers and ``module.``.
+
+    Raises:
+        CheckpointError: an unreadable file, or entries that are no tensors.
+    """
     content = source if isinstance(source, Mapping) else load_weights(source)
     for wrapper in WRAPPERS:
         if isinstance(content.get(wrapper), Mapping):

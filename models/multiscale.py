@@ -6,11 +6,12 @@ of every scale, which sums to 1 at each pixel. All scales share one set of weigh
 
 What differs is ``fuse``, whose formula serves training and evaluation. In training its maps are
 tensors. Without gradients they are ``Strips``, evaluated some rows at a time, so that full-size
-logits exist once, fused, and never for each scale.
+logits exist once, fused, and never for each scale; and not at all where ``lazily`` is asked.
 
 Letters: B batch, K classes, C channels, S scales, H W the image's grid, h w a decoder's grid.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
@@ -20,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from models import layers
+from models.bands import BandLogits, Bands
 from models.layers import initialise
 from models.segmenter import ScaleOutput, Segmenter
 from models.strips import Map, Source, Strips, pointwise, resize
@@ -43,6 +45,21 @@ class Prediction:
     scale_logits: dict[float, Tensor]
     attention: dict[float, Tensor]
     aux_logits_BKHW: Tensor | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LazyPrediction:
+    """A prediction whose fused logits are not computed yet; see ``Strategy.lazily``.
+
+    Attributes:
+        logits: fused logits on the image's grid.
+        attention: scale -> B x 1 x H x W effective weight in [0, 1].
+        banded: the scales that were not run whole.
+    """
+
+    logits: Strips
+    attention: dict[float, Tensor]
+    banded: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +105,7 @@ class Strategy(nn.Module):
         Raises:
             ValueError: a set of scales that lacks 1.0, or that the strategy is not made for.
         """
-        ordered = tuple(sorted(set(scales), reverse=True))
-        self.check_scales(ordered)
+        ordered = self.order(scales)
         # lowest first, as published: running statistics weigh the scale that came last most
         outputs = {s: self.run_scale(image_B3HW, s, ordered) for s in reversed(ordered)}
         outputs = self.attend({scale: outputs[scale] for scale in ordered})
@@ -100,6 +116,53 @@ class Strategy(nn.Module):
             aux_BKHW, _ = self.fuse_maps(outputs, "aux_logits_BKhw", size)
         scale_logits = {scale: out.logits_BKhw for scale, out in outputs.items()}
         return Prediction(logits_BKHW, scale_logits, attention, aux_BKHW)
+
+    def lazily(
+        self, image_B3HW: Tensor, scales: Sequence[float], band_pixels: int | None = None
+    ) -> LazyPrediction:
+        """Predict without gradients, and leave the fused logits to be computed as they are read.
+
+        Args:
+            image_B3HW: normalised images.
+            scales: as for ``forward``.
+            band_pixels: run a scale's image in bands where it has more pixels than this, which
+                changes results a little (see ``models.bands``); ``None`` runs all whole.
+
+        Raises:
+            ValueError: as for ``forward``.
+        """
+        assert not torch.is_grad_enabled(), "strips carry no gradients"
+        ordered, size = self.order(scales), (image_B3HW.shape[2], image_B3HW.shape[3])
+        grids = {scale: layers.scaled_size(size, scale) for scale in ordered}
+        most = math.inf if band_pixels is None else band_pixels
+        banded = tuple(scale for scale in ordered if math.prod(grids[scale]) > most)
+        outputs, late = {}, {}
+        for scale in reversed(ordered):
+            if scale not in banded:
+                outputs[scale] = self.run_scale(image_B3HW, scale, ordered)
+                continue
+            attend = self.needs_attention(scale, ordered)
+            scaled = Source(image_B3HW).resize(grids[scale])
+            bands = Bands(self.segmenter, scaled, int(most), attend, self.joint_attention)
+            if attend or self.joint_attention:
+                outputs[scale] = bands.run_all()
+            else:
+                late[scale] = ScaleMaps(BandLogits(bands), None, grids[scale])
+        outputs = self.attend({scale: outputs[scale] for scale in ordered if scale in outputs})
+        late |= {scale: _maps(out, out.logits_BKhw) for scale, out in outputs.items()}
+        fused, attention = self.fuse({scale: late[scale] for scale in ordered}, size)
+        assert isinstance(fused, Strips)
+        return LazyPrediction(fused, attention, banded)
+
+    def order(self, scales: Sequence[float]) -> tuple[float, ...]:
+        """Distinct scales, highest first.
+
+        Raises:
+            ValueError: scales that the strategy can't fuse.
+        """
+        ordered = tuple(sorted(set(scales), reverse=True))
+        self.check_scales(ordered)
+        return ordered
 
     def check_scales(self, ordered: tuple[float, ...]) -> None:
         """Refuse scales that the strategy cannot fuse."""
@@ -127,11 +190,7 @@ class Strategy(nn.Module):
         self, outputs: dict[float, ScaleOutput], field: str, size: Size
     ) -> tuple[Tensor, dict[float, Tensor]]:
         """Fuse one kind of logits: whole in training, by strips without gradients."""
-        maps = {}
-        for scale, out in outputs.items():
-            logits_BKhw = getattr(out, field).float()
-            logits = logits_BKhw if torch.is_grad_enabled() else Source(logits_BKhw)
-            maps[scale] = ScaleMaps(logits, out.attention_B1hw, out.image_size)
+        maps = {scale: _maps(out, getattr(out, field)) for scale, out in outputs.items()}
         fused, attention = self.fuse(maps, size)
         return fused.whole() if isinstance(fused, Strips) else fused, attention
 
@@ -253,6 +312,12 @@ class Hierarchical(Strategy):
             attention = {s: rest * resize(a, grid) for s, a in attention.items()}
             attention[scale] = 1 - rest
         return resize(fused, size), {s: resize(a, size) for s, a in attention.items()}
+
+
+def _maps(out: ScaleOutput, logits_BKhw: Tensor) -> ScaleMaps:
+    """Logits as float32: a tensor in training, strips without gradients."""
+    logits = logits_BKhw.float() if torch.is_grad_enabled() else Source(logits_BKhw)
+    return ScaleMaps(logits, out.attention_B1hw, out.image_size)
 
 
 def _ones(like: Map, size: Size) -> Tensor:

@@ -43,6 +43,14 @@ class Strips:
         """Compute all rows, B x C x H x W, channels-last."""
         return _collect(self.rows, self.size[0], STRIP // self.rows(0, 1).numel())
 
+    def argmax(self) -> Tensor:
+        """The channel with the highest value at each pixel, B x 1 x H x W in uint8."""
+        return _collect(
+            lambda start, stop: self.rows(start, stop).argmax(1, keepdim=True).to(torch.uint8),
+            self.size[0],
+            STRIP // self.rows(0, 1).numel(),
+        )
+
     def __add__(self, other: Map) -> Strips:
         return Pointwise(torch.add, (self, other))
 
@@ -57,7 +65,7 @@ Map: TypeAlias = Tensor | Strips
 
 
 class Source(Strips):
-    """A map that is at hand: B x C x H x W."""
+    """A map that is at hand, B x C x H x W, read in float32."""
 
     def __init__(self, maps_BCHW: Tensor) -> None:
         self.maps = maps_BCHW.contiguous(memory_format=torch.channels_last)
@@ -65,7 +73,7 @@ class Source(Strips):
 
     def rows(self, start: int, stop: int) -> Tensor:
         """Look the rows up."""
-        return self.maps[:, :, start:stop]
+        return self.maps[:, :, start:stop].float()
 
 
 class Resized(Strips):

@@ -9,6 +9,7 @@ from reports.figures import Drawing, draw_all
 from reports.formats import Report, print_report, to_csv, to_latex, to_markdown
 from reports.frames import load_frames
 from reports.html import render_page
+from reports.label_figures import label_charts, label_pictures
 from reports.scenes import draw_scenes
 from reports.store import RunStore
 
@@ -58,10 +59,10 @@ def _write_files(store: RunStore, report: Report, folder: Path) -> list[tuple[Dr
     for name, text in texts.items():
         (folder / name).write_text(text, encoding="utf-8")
     drawings = []
-    for drawing in draw_all(report):
+    for drawing in [*draw_all(report), *label_charts(report)]:
         drawing.save(figures)
         drawings.append((drawing, figures / f"{drawing.name}.svg"))
-    for drawing in draw_scenes(report, store):
+    for drawing in [*draw_scenes(report, store), *label_pictures(report, store)]:
         drawing.save(figures, PHOTO_DPI)
         drawings.append((drawing, figures / f"{drawing.name}.png"))
     return drawings

@@ -269,7 +269,9 @@ def _legend(
         Line2D([], [], color=style[row.row][0], marker=style[row.row][1], ls="", label=name)
         for row, name in zip(rows, names, strict=True)
     ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=3, handletextpad=0.3)
+    entry = 0.3 + 0.052 * max(map(len, names), default=0)  # inches, at the legend's font size
+    columns = max(1, min(3, int(figure.get_figwidth() / entry)))
+    figure.legend(handles=handles, loc="outside lower center", ncols=columns, handletextpad=0.3)
 
 
 def _error(row: RowSummary) -> tuple[float, float]:

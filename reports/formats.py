@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from reports.frames import Frames
+from reports.label_tables import label_grid
 from reports.summary import Finding, RowSummary, answer, findings, scales_text, summarise
 from reports.tables import ABSENT, FindingGroup, Grid, accuracy_grid, cost_grid, finding_groups
 
@@ -45,8 +46,11 @@ class Report:
 
     def grids(self, short: bool = False) -> list[Grid]:
         """The tables; ``short`` ones fit a terminal."""
+        names = {row.row: row.row if short else row.display for row in self.rows}
+        labels = [label_grid(self.frames.labels, names)] if self.frames.labels else []
         return [
             accuracy_grid(self.frames, self.rows, short),
+            *labels,
             cost_grid(self.frames, self.rows, short),
         ]
 

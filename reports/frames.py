@@ -19,6 +19,7 @@ from reports.columns import (
     Record,
     make_frame,
 )
+from reports.labels import LabelSet, read_labels
 from reports.store import Run, RunStore
 
 CURVES = {"loss": "loss", "val_miou": "val_miou"}
@@ -40,6 +41,7 @@ class Frames:
         costs: device, precision, batch and crop of the cost measurement; empty without one.
         counts: row and seed -> N x 3 x K pixel counts.
         images: row -> the N image ids.
+        labels: labels that teachers made for the rows' trainings.
         problems: what is missing or wrong.
     """
 
@@ -53,6 +55,7 @@ class Frames:
     costs: dict[str, Any] = field(default_factory=dict)
     counts: dict[tuple[str, int], NDArray[np.int64]] = field(default_factory=dict)
     images: dict[str, list[str]] = field(default_factory=dict)
+    labels: list[LabelSet] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
 
@@ -96,6 +99,7 @@ def load_frames(
             PROVENANCE_COLUMNS, [_run_record(run, {}) for run in provenance], problems
         ),
         costs={k: v for k, v in cost.items() if k not in ("trainings", "evaluations")},
+        labels=read_labels(store, plan, problems),
         problems=problems,
     )
     _read_evaluations(store, frames, problems)

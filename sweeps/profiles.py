@@ -51,23 +51,25 @@ _ARTICLE_RUNTIME = Runtime(
 )
 
 MAPILLARY = Profile(
-    summary="Mapillary Vistas, ResNet-50 DeepLabV3+, the article's set-up; days on GPUs",
+    summary="Mapillary Vistas, ResNet-50 DeepLabV3+, the article's set-up; days on 8 GPUs each",
     base=TrainingConfig(
         data=DataConfig(dataset="mapillary"),
         augment=AugmentConfig(crop=(1024, 1024)),
         network=NetworkConfig(trunk="resnet50", pretrained=True),
         optim=_ARTICLE_OPTIM,
+        devices=8,
     ),
     runtime=_ARTICLE_RUNTIME,
 )
 
 CITYSCAPES = Profile(
-    summary="Cityscapes, ResNet-50 DeepLabV3+, the article's set-up; a day on GPUs",
+    summary="Cityscapes, ResNet-50 DeepLabV3+, the article's set-up; a day on 8 GPUs each",
     base=TrainingConfig(
         data=DataConfig(dataset="cityscapes"),
         augment=AugmentConfig(crop=(1024, 1024)),
         network=NetworkConfig(trunk="resnet50", pretrained=True),
         optim=_ARTICLE_OPTIM.replace(steps=65_000),
+        devices=8,
     ),
     runtime=_ARTICLE_RUNTIME,
 )

@@ -37,10 +37,11 @@ def rows(base: TrainingConfig) -> list[Row]:
             published=published,
         )
 
-    auto = ExtraData(labels="auto", teacher=fine, scales=SCALES, images=images)
+    coarse = ExtraData(images=images, class_uniform=base.augment.class_uniform)
+    auto = coarse.replace(labels="auto", teacher=fine, scales=SCALES)
     return [
         row("fine", "Fine only", None, {}),
-        row("coarse", "Fine + ground-truth coarse", ExtraData(images=images), {"iou": 85.4}),
+        row("coarse", "Fine + ground-truth coarse", coarse, {"iou": 85.4}),
         row("auto", "Fine + auto-generated coarse", auto, {"iou": 86.3}),
     ]
 

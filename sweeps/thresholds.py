@@ -27,6 +27,7 @@ def rows(base: TrainingConfig) -> list[Row]:
         teacher=teacher,
         scales=table4.SCALES,
         images=None if count is None else COARSE_FOR_FINE * count,
+        class_uniform=base.augment.class_uniform,
     )
 
     def row(name: str, label: str, extra: ExtraData) -> Row:

@@ -151,8 +151,9 @@ def test_float16_is_left_out_on_a_cpu() -> None:
 
 
 def test_a_batch_is_shared_evenly() -> None:
-    with pytest.raises(ValidationError, match="batch size 4 must be a multiple of devices 3"):
-        BASE.replace(devices=3)
+    for devices in (3, 4):
+        with pytest.raises(ValidationError, match="equal shares of at least 2 images"):
+            BASE.replace(devices=devices)
 
 
 def test_replace_validates() -> None:

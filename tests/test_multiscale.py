@@ -246,3 +246,37 @@ def test_auxiliary_logits_are_fused_as_the_logits_are(strategy: type[Strategy]) 
     torch.testing.assert_close(prediction.aux_logits_BKHW, 2 * prediction.logits_BKHW)
     with torch.no_grad():
         assert model.eval()(image, scales).aux_logits_BKHW is None
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_lazy_classes_are_those_of_the_logits(strategy: str, image: Tensor) -> None:
+    model = tiny(strategy)
+    wanted = model(image, STRATEGIES[strategy])
+    lazy = model.lazily(image, STRATEGIES[strategy])
+    assert torch.equal(lazy.logits.argmax()[:, 0].long(), wanted.logits_BKHW.argmax(1))
+    assert lazy.banded == ()
+    for scale, weight in wanted.attention.items():
+        assert torch.equal(lazy.attention[scale], weight)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_bands_agree_where_the_halo_covers_the_receptive_field(
+    strategy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without image pooling, and with sizes that every stride divides, bands change nothing."""
+    monkeypatch.setattr("models.bands.HALO", 512)
+    model = build_model(
+        "mini", "deeplabv3plus", strategy, CLASSES,
+        width=16, rates=(2, 4, 8), train_scales=(0.5, 1.0, 2.0),
+    ).eval()  # fmt: skip
+    pool = model.segmenter.decoder.aspp.pool
+    pool.register_forward_hook(lambda module, inputs, output: torch.zeros_like(output))
+    image = torch.randn(1, 3, 1280, 32, generator=torch.Generator().manual_seed(1))
+    wanted = model(image, STRATEGIES[strategy])
+    got = model.lazily(image, STRATEGIES[strategy], band_pixels=1100 * 32)
+    assert got.banded, "the image must be large enough to be cut"
+    torch.testing.assert_close(got.logits.whole(), wanted.logits_BKHW, rtol=1e-3, atol=1e-4)
+    for scale, weight in wanted.attention.items():
+        torch.testing.assert_close(got.attention[scale], weight, rtol=1e-3, atol=1e-4)

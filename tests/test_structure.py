@@ -11,7 +11,15 @@ from tiny import ROOT, environment
 ALLOWED = {
     "models": {"models"},
     "sweeps": {"sweeps", "bench.config", "bench.errors"},
-    "reports": {"reports", "sweeps", "bench.errors", "bench.metrics", "bench.cost", "bench.config"},
+    "reports": {
+        "reports",
+        "sweeps",
+        "bench.errors",
+        "bench.metrics",
+        "bench.cost",
+        "bench.config",
+        "bench.storage",
+    },
 }
 
 
@@ -37,7 +45,19 @@ def test_imports_point_one_way(package: str) -> None:
             assert allowed, f"{path.relative_to(ROOT)} imports {module}"
 
 
-@pytest.mark.parametrize("module", ["bench.sweep", "bench.models", "bench.data", "reports"])
+COMMANDS = (
+    "bench.autolabel",
+    "bench.data",
+    "bench.evaluate",
+    "bench.export",
+    "bench.models",
+    "bench.predict",
+    "bench.sweep",
+    "reports",
+)
+
+
+@pytest.mark.parametrize("module", COMMANDS)
 def test_help_loads_nothing_heavy(module: str) -> None:
     script = (
         "import sys, runpy\n"

@@ -37,3 +37,22 @@ def environment() -> dict[str, str]:
         "PYTHONPATH": str(ROOT),
         "COLUMNS": "100",
     }
+
+
+TINY4 = """
+from dataclasses import replace
+from sweeps.table4 import SWEEP as TABLE4
+
+quick = TABLE4.profiles["quick"]
+base = quick.base.replace(
+    optim=quick.base.optim.replace(steps={steps}, batch_size=2),
+    augment=quick.base.augment.replace(crop=(32, 64)),
+    data=quick.base.data.replace(train_images=4, scene_size=(64, 128)),
+)
+runtime = quick.runtime.replace(val_images=2, val_points=1, checkpoint_seconds=1)
+SWEEP = replace(
+    TABLE4,
+    name="tiny4",
+    profiles={{"quick": replace(quick, base=base, runtime=runtime, eval_images=3, cost_rounds=1)}},
+)
+"""

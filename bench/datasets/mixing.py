@@ -3,14 +3,16 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 import torch.utils.data
 from torch import Tensor
 
 from bench.config import DataConfig
-from bench.datasets import Sample, SegmentationDataset, open_split
+from bench.datasets import Sample, SegmentationDataset, open_split, sample_id
 from bench.datasets.sampling import ClassUniformSampler, CropDataset, Draw
 from bench.errors import BenchError
 from bench.labels import LabelFolder, read_manifest
@@ -49,8 +51,11 @@ class Relabelled:
         Raises:
             BenchError: An unreadable image or label.
         """
-        sample = self.dataset[index]
-        return replace(sample, label=self.labels.read(sample.id))
+        return replace(self.dataset[index], label=self.read_label(index))
+
+    def read_label(self, index: int) -> npt.NDArray[Any]:
+        """The teacher's label without the image, H W uint8 or H W K probabilities."""
+        return self.labels.read(sample_id(self.dataset, index))
 
     def fingerprint(self) -> str:
         """That of the images; the labels are known by their teacher."""
