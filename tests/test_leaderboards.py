@@ -34,6 +34,7 @@ def tiny(name):
         network=quick.base.network,
         augment=profile.base.augment.replace(crop=(64, 64)),
         optim=quick.base.optim.replace(steps=2, batch_size=2),
+        devices=1,
     )
     runtime = quick.runtime.replace(val_points=1, val_images=1)
     small = replace(profile, base=base, runtime=runtime, cost_rounds=1)

@@ -128,7 +128,7 @@ def test_a_cache_that_cannot_be_written_is_said(vistas, cache, caplog):
     assert "can't be written" in caplog.text
 
 
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("workers", [0, 1])
 @pytest.mark.parametrize("part", ["images/t1-_Q.jpg", "labels/t1-_Q.png"])
 def test_damage_met_by_a_worker_is_one_line(vistas, tmp_path, workers, part):
     path = tmp_path / "vistas/training" / part
