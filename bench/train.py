@@ -6,6 +6,7 @@ checkpoint holds everything else, so one that was killed and continued ends in t
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -226,6 +227,9 @@ class Training:
             checkpoint_seconds: time between checkpoints.
             validate: mean IoU on validation images; only the first worker calls it.
             val_steps: steps after which ``validate`` is called.
+
+        Raises:
+            BenchError: the loss is no longer a number.
         """
         steps = self.config.optim.steps
         log_every = max(1, min(50, steps // 50))
@@ -242,6 +246,11 @@ class Training:
                 metrics["val_miou"] = validate()
             if self.step % log_every == 0 or self.step == steps or due:
                 metrics["loss"] = float(self.workers.mean(torch.stack(losses).mean()))
+                if not isfinite(metrics["loss"]):
+                    raise BenchError(
+                        f"the loss is {metrics['loss']} at step {self.step} of {steps}: "
+                        "lower optim.lr, or take precision float32"
+                    )
                 metrics["lr"] = self.optimizer.param_groups[0]["lr"]
                 self.seconds = before + monotonic() - started
                 metrics["seconds"] = self.seconds

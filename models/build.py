@@ -8,6 +8,7 @@ import torch
 from models.checkpoint import import_trunk
 from models.decoders import DECODERS
 from models.multiscale import AvgPool, Explicit, Hierarchical, Single, Strategy
+from models.precision import guard_dilated_depthwise
 from models.recompute import checkpoint_blocks
 from models.segmenter import AttentionHead, Segmenter
 from models.trunks import TRUNKS
@@ -63,6 +64,7 @@ def build_model(
     decoder_module.name = decoder
     if isinstance(pretrained, str | Path):
         import_trunk(trunk_module, pretrained)
+    guard_dilated_depthwise(trunk_module)
     if checkpoint_trunk:
         checkpoint_blocks(trunk_module)
     attention = None

@@ -2,13 +2,17 @@
 
 Convolutions and matrix products run in the policy's dtype under autocast. Fusion, softmax,
 losses (RMI above all) and IoU counts are computed in float32 whatever the policy: strategies
-call ``.float()`` on network outputs before they fuse.
+call ``.float()`` on network outputs before they fuse. So are dilated depthwise convolutions on a
+CPU: there oneDNN's bfloat16 weight gradient reads memory that nobody wrote (torch 2.15, maps from
+32 x 40; random values, at times NaN).
 """
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cache
 
 import torch
+from torch import Tensor, nn
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -52,6 +56,26 @@ def choose_precision(requested: str, device: torch.device) -> Precision:
     if requested == "float16" and device.type == "cpu":
         raise ValueError("precision 'float16' needs a GPU; on a CPU take bfloat16 or float32")
     return Precision(device, DTYPES[requested])
+
+
+def guard_dilated_depthwise(network: nn.Module) -> None:
+    """Let every dilated depthwise convolution of a network compute in float32 on CPUs."""
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d) and layer.groups > 1 and max(layer.dilation) > 1:
+            layer.__class__ = _in_float32(type(layer))  # type: ignore[arg-type]  # classes hash
+
+
+@cache
+def _in_float32(convolution: type[nn.Conv2d]) -> type[nn.Conv2d]:
+    class InFloat32(convolution):  # type: ignore[misc, valid-type]
+        def forward(self, x: Tensor) -> Tensor:
+            if x.device.type != "cpu":
+                return super().forward(x)
+            with torch.autocast("cpu", enabled=False):
+                return super().forward(x.float()).to(x.dtype)
+
+    InFloat32.__name__ = f"{convolution.__name__}InFloat32"
+    return InFloat32
 
 
 def _fastest_dtype(device: torch.device) -> torch.dtype:
