@@ -6,6 +6,7 @@ large from 1 %; see bench/regions.py for both definitions.
 
 import argparse
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,12 +67,11 @@ def main(argv: list[str] | None = None) -> int:
     trained.ruled(scales)
     dataset = open_data(options, trained)
     trained = trained.fitted(dataset)
-    submission = Submission(options.submit, dataset) if options.submit else None
-    result, summary = run(options, trained, scales, dataset, submission)
+    with Submission(options.submit, dataset) if options.submit else nullcontext() as submission:
+        result, summary = run(options, trained, scales, dataset, submission)
     scores = summarise(result, dataset)
     print_scores(summary, scores)
-    if submission is not None:
-        submission.close()
+    if options.submit:
         print(f"test-server files: {options.submit}")
     if options.out:
         write_scores(options.out, summary, scores)
@@ -132,13 +132,6 @@ def open_data(options: argparse.Namespace, trained: "Trained") -> "SegmentationD
     if options.dataset in (None, own.dataset):
         return open_split(own, options.split, options.data_root)
     return open_dataset(options.dataset, options.split, options.data_root)
-
-
-def __getattr__(name: str) -> Any:
-    """What is imported from here lives in ``bench.inference``, which loads torch."""
-    from bench import inference
-
-    return getattr(inference, name)
 
 
 if __name__ == "__main__":

@@ -116,7 +116,8 @@ class Predictor:
                     broken.append(str(error))
         if not bar.done:
             raise BenchError(broken[0] + (f" (and {len(broken) - 1} more)" if broken[1:] else ""))
-        print(f"{bar.done} frames in {bar.seconds:.1f} s: {bar.done / bar.seconds:.2f} frames/s")
+        frames = "frame" if bar.done == 1 else "frames"
+        print(f"{bar.done} {frames} in {bar.seconds:.1f} s: {bar.done / bar.seconds:.2f} frames/s")
         if self.banded:
             print(f"scales {sorted(self.banded)} were run in bands; see --band-pixels")
         print(f"results: {self.out}")

@@ -17,7 +17,7 @@ SERVER_NAME = re.compile(r"[^_]+_\d{6}_\d{6}")
 
 
 class Submission:
-    """A zip archive that appears under its name once it is complete.
+    """A zip archive, used as a context, that appears under its name once it is complete.
 
     Args:
         path: the archive.
@@ -59,7 +59,12 @@ class Submission:
         Image.fromarray(self.encode(classes_HW)).save(png, "PNG")
         self.archive.writestr(f"{match[0]}_pred_labelIds.png", png.getvalue())
 
-    def close(self) -> None:
-        """Finish the archive."""
+    def __enter__(self) -> "Submission":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self.archive.close()
-        self.partial.rename(self.path)
+        if kind is None:
+            self.partial.rename(self.path)
+        else:
+            self.partial.unlink()

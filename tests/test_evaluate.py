@@ -113,6 +113,7 @@ def test_released_weights_fill_a_submission(
     trained = open_trained(path, "cpu")
     assert (trained.config.network.trunk, trained.config.network.decoder) == ("hrnet_w48", "ocr")
     assert (trained.config.strategy, len(trained.classes)) == ("hierarchical", 19)
+    assert not list(tmp_path.glob("*.partial"))
     with zipfile.ZipFile(target) as archive:
         (name,) = archive.namelist()
         assert name == "berlin_000000_000019_pred_labelIds.png"

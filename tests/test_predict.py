@@ -54,7 +54,7 @@ def test_an_image_leaves_overlay_labels_and_attention(
     assert np.abs(overlay - (image / 2 + colors / 2)).max() <= 0.5
     weights = [np.array(Image.open(out / f"street_attention_{s}.png")) for s in ("0.5", "1", "2")]
     assert np.abs(np.sum(weights, 0, dtype=int) - 255).max() <= 2
-    assert "1 frames in" in capsys.readouterr().out
+    assert "1 frame in" in capsys.readouterr().out
 
 
 def test_folders_keep_their_tree_and_broken_files_are_listed(
