@@ -34,7 +34,7 @@ def run_sweep(options: argparse.Namespace, started: float) -> int:
                 rows=options.rows.split(",") if options.rows else None,
                 seeds=options.seeds,
                 device=choose_device(options.device, options.address),
-                data_root=options.data_root,
+                data_root=options.data_root.resolve() if options.data_root else None,
             )
     except MissingDataError:
         if sweep.rivals:

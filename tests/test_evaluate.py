@@ -12,8 +12,9 @@ from golden_weights import released_state
 from made_network import trained_folder
 from PIL import Image
 
+from bench import datasets
 from bench.config import Evaluation
-from bench.datasets import DATASETS, Sample, open_split
+from bench.datasets import Sample, open_split
 from bench.errors import run_main
 from bench.evaluate import main
 from bench.inference import evaluate, predict, segment
@@ -98,11 +99,22 @@ class Frames:
         return label + np.uint8(7)
 
 
+def offer_frames(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let ``--dataset frames`` open ``Frames``."""
+    known = datasets.dataset_class
+    monkeypatch.setattr(datasets, "DRAWN", (*datasets.DRAWN, "frames"))
+    monkeypatch.setattr(
+        datasets,
+        "dataset_class",
+        lambda name: (lambda split: Frames()) if name == "frames" else known(name),
+    )
+
+
 def test_released_weights_fill_a_submission(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A file under the article's names, as ``cityscapes_ocrnet.HRNet_Mscale`` has them."""
-    monkeypatch.setitem(DATASETS, "frames", lambda split, root: Frames())
+    offer_frames(monkeypatch)
     path = tmp_path / "released.pth"
     torch.save({"state_dict": released_state("ocrnet_HRNet_Mscale_19"), "epoch": 174}, path)
     target = tmp_path / "submission.zip"
@@ -141,7 +153,7 @@ def test_what_is_wrong_gets_one_line(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    monkeypatch.setitem(DATASETS, "frames", lambda split, root: Frames())
+    offer_frames(monkeypatch)
     good = folder / "model.pt"
     content = good.read_bytes()
     (tmp_path / "cut.pt").write_bytes(content[: len(content) // 2])

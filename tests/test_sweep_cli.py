@@ -48,7 +48,7 @@ def test_bad_arguments_get_one_line(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     cases: dict[tuple[object, ...], str] = {
-        ("table33",): "known: table3",
+        ("table33",): "known: table1, table2, table3",
         ("nowhere.py",): "nowhere.py does not exist",
         ("table3", "--rows", "single,double"): "no row 'double'",
         ("table3", "--profile", "fast"): "known: quick",
