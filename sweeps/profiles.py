@@ -24,7 +24,7 @@ QUICK = Profile(
 )
 
 CAMVID = Profile(
-    summary="CamVid photographs, ImageNet EfficientNet-Lite0 trunk; half an hour on two CPU cores",
+    summary="CamVid photographs, ImageNet EfficientNet-Lite0 trunk; an hour on two CPU cores",
     base=TrainingConfig(
         data=DataConfig(dataset="camvid"),
         augment=AugmentConfig(crop=(256, 320), color_jitter=0.2, blur=0.0),
@@ -35,7 +35,7 @@ CAMVID = Profile(
             rates=(3, 6, 9),
             pretrained=True,
         ),
-        optim=OptimConfig(name="adamw", lr=1e-3, steps=240, batch_size=8, schedule="onecycle"),
+        optim=OptimConfig(name="adamw", lr=1e-3, steps=600, batch_size=8, schedule="onecycle"),
         threads=2,
     ),
     runtime=Runtime(cpus=2, checkpoint_seconds=60),
