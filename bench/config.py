@@ -1,7 +1,7 @@
 """Typed configuration of one training and of how it is evaluated.
 
 Every field of ``TrainingConfig`` can change the training's result and is part of its identity;
-everything else (devices, folders, worker counts) is in ``Runtime``, which is not.
+everything else (folders, loader workers, resources) is in ``Runtime``, which is not.
 """
 
 import hashlib

@@ -17,11 +17,10 @@ from ray import train
 from ray.train.torch import TorchTrainer, get_device
 from ray.tune.integration.ray_train import TuneReportCallback
 
-from bench.config import Evaluation, Runtime, TrainingConfig
+from bench.config import Runtime, TrainingConfig
 from bench.errors import BenchError
-from bench.schedule import fetch_earlier_attempt
+from bench.schedule import fetch_earlier_attempt, run_spec
 from bench.train import Progress
-from bench.trial import run_trial
 from bench.workers import Workers
 
 
@@ -79,15 +78,7 @@ def _worker(settings: dict[str, str]) -> None:
 
         fetch_earlier_attempt(train.get_checkpoint(), spec["resume"], folder)
         started = time.monotonic()
-        run_trial(
-            TrainingConfig(**spec["config"]),
-            [Evaluation(**each) for each in spec["evaluations"]],
-            Runtime(**spec["runtime"]),
-            folder,
-            report=report,
-            on_checkpoint=hand_over,
-            workers=workers,
-        )
+        run_spec(spec, folder, report=report, on_checkpoint=hand_over, workers=workers)
         if workers.first:
             hand_over()
             workers.agree(False)

@@ -11,7 +11,7 @@ import re
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -177,8 +177,6 @@ def _name(trial: Any) -> str:
 
 def _trainable(config: dict[str, str]) -> None:
     """A trial in a Ray worker: run it, report progress, hand over checkpoints."""
-    from bench.trial import run_trial
-
     spec = json.loads(config["spec"])
     if spec["config"]["devices"] > 1:
         from bench.group import run_group
@@ -202,17 +200,19 @@ def _trainable(config: dict[str, str]) -> None:
         fetch_earlier_attempt(tune.get_checkpoint(), spec["resume"], folder)
         started = time.monotonic()
         try:
-            run_trial(
-                TrainingConfig(**spec["config"]),
-                [Evaluation(**each) for each in spec["evaluations"]],
-                Runtime(**spec["runtime"]),
-                folder,
-                report=report,
-                on_checkpoint=hand_over,
-            )
+            run_spec(spec, folder, report=report, on_checkpoint=hand_over)
             hand_over()
         except BenchError as error:
             tune.report({"error": str(error)})
+
+
+def run_spec(spec: Mapping[str, Any], folder: Path, **hooks: Any) -> None:
+    """Run a trial as ``run_trainings`` describes it; the hooks are those of ``run_trial``."""
+    from bench.trial import run_trial
+
+    config, runtime = TrainingConfig(**spec["config"]), Runtime(**spec["runtime"])
+    evaluations = [Evaluation(**each) for each in spec["evaluations"]]
+    run_trial(config, evaluations, runtime, folder, **hooks)
 
 
 def fetch_earlier_attempt(retried: tune.Checkpoint | None, uri: str | None, folder: Path) -> None:

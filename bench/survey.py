@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -25,6 +24,7 @@ from bench.datasets import (
     open_dataset,
 )
 from bench.errors import BenchError, MissingDataError
+from bench.progress import Progress
 
 PROBLEMS = 2
 """Exit status when there are problems."""
@@ -98,7 +98,7 @@ def run_survey(
                 raise
             problems.append(str(error))
             continue
-        surveys.append(survey(console, dataset, limit))
+        surveys.append(survey(dataset, limit))
         problems += [*found, *surveys[-1].problems]
     if len(absent) == len(splits):
         raise absent[0]
@@ -117,22 +117,13 @@ def run_survey(
     return PROBLEMS if problems else 0
 
 
-def survey(console: Console, dataset: SegmentationDataset, limit: int | None) -> Survey:
+def survey(dataset: SegmentationDataset, limit: int | None) -> Survey:
     """Read the samples of a split, with a progress bar."""
     result = Survey(dataset)
     total = min(limit or len(dataset), len(dataset))
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as progress:
-        task = progress.add_task(f"{dataset.name} {dataset.split}", total=total)
+    with Progress(f"{dataset.name} {dataset.split}", total) as progress:
         for index, found in enumerate(_read_all(dataset, total)):
-            progress.advance(task)
+            progress.advance()
             if isinstance(found, str):
                 result.problems.append(found)
                 continue

@@ -49,7 +49,7 @@ def show_plan(console: Console, plan: Plan, estimate: float | None, at_once: int
         )
     runtime = plan.runtime
     parts = [
-        f"{len(plan.rows)} rows",
+        _plural(len(plan.rows), "row"),
         _plural(len(plan.seeds), "seed"),
         f"{_plural(len(plan.trainings), 'training')}, {len(plan.pending)} to run",
         f"{_plural(runtime.cpus, 'CPU')} and {_plural(plan.profile.base.threads, 'thread')} a trial"

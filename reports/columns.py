@@ -56,6 +56,10 @@ ROW_COLUMNS = (
 RUN_COLUMNS = (
     Column("iou", "metric", "miou/{evaluation}", float, required=True),
     Column("thin_iou", "metric", "thin/{evaluation}", float),
+    Column("boundary_iou", "metric", "boundary/{evaluation}", float),
+    Column("small_iou", "metric", "small/{evaluation}", float),
+    Column("medium_iou", "metric", "medium/{evaluation}", float),
+    Column("large_iou", "metric", "large/{evaluation}", float),
     Column("train_seconds", "metric", "train_seconds", float),
     Column("run_id", "run", "id", str, required=True),
     Column("status", "run", "status", str, required=True),

@@ -11,7 +11,15 @@ from rich.text import Text
 from reports.frames import Frames
 from reports.label_tables import label_grid
 from reports.summary import Finding, RowSummary, answer, findings, scales_text, summarise
-from reports.tables import ABSENT, FindingGroup, Grid, accuracy_grid, cost_grid, finding_groups
+from reports.tables import (
+    ABSENT,
+    FindingGroup,
+    Grid,
+    accuracy_grid,
+    cost_grid,
+    finding_groups,
+    structure_grid,
+)
 
 WIDE, NAME_WIDTH = 100, 24
 """Terminals below this width get narrow gaps; row names up to this width stay on one line."""
@@ -48,8 +56,10 @@ class Report:
         """The tables; ``short`` ones fit a terminal."""
         names = {row.row: row.row if short else row.display for row in self.rows}
         labels = [label_grid(self.frames.labels, names)] if self.frames.labels else []
+        seen = any(row.boundary_iou is not None for row in self.rows)
         return [
             accuracy_grid(self.frames, self.rows, short),
+            *([structure_grid(self.rows, short)] if seen else []),
             *labels,
             cost_grid(self.frames, self.rows, short),
         ]

@@ -66,6 +66,10 @@ class RowSummary:
     difference: Difference | None
     thin_iou: float | None
     thin_std: float | None
+    boundary_iou: float | None
+    small_iou: float | None
+    medium_iou: float | None
+    large_iou: float | None
     article_gmacs_ratio: float | None
     published_cost: float | None
     article_gmacs: float | None
@@ -300,6 +304,10 @@ def _summarise_row(
         difference=None if name == baseline else compare(frames, name, baseline),
         thin_iou=_number(thin.mean()),
         thin_std=_number(thin.std(ddof=1)),
+        boundary_iou=_number(measured["boundary_iou"].mean()),
+        small_iou=_number(measured["small_iou"].mean()),
+        medium_iou=_number(measured["medium_iou"].mean()),
+        large_iou=_number(measured["large_iou"].mean()),
         article_gmacs_ratio=ratio("article_gmacs"),
         published_cost=_number(row["published_cost"]),
         article_gmacs=_number(row["article_gmacs"]),

@@ -1,4 +1,4 @@
-"""The two tables, accuracy and cost, and the findings, as text cells for any format."""
+"""The tables of accuracy, structures and cost, and the findings, as text cells for any format."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -72,6 +72,32 @@ def accuracy_grid(frames: Frames, summaries: Sequence[RowSummary], short: bool =
     ]
     grid = _grid("Accuracy", fields, summaries, 3, _accuracy_notes(frames, summaries))
     return _with_rivals(grid, frames.plan.get("rivals", []))
+
+
+def structure_grid(summaries: Sequence[RowSummary], short: bool = False) -> Grid:
+    """Contours and objects by size: what several scales are for.
+
+    Args:
+        summaries: the rows.
+        short: row names instead of labels.
+    """
+
+    def mean(name: str) -> Callable[[RowSummary], str]:
+        return lambda row: mean_text(getattr(row, name), None)
+
+    fields = [
+        _Field("row", lambda row: row.row if short else row.display),
+        _Field("boundary IoU", mean("boundary_iou")),
+        _Field("small objects", mean("small_iou")),
+        _Field("medium objects", mean("medium_iou")),
+        _Field("large objects", mean("large_iou")),
+    ]
+    notes = [
+        "IoU in percent, means over classes and seeds. Boundary: within 2 % of the diagonal of the "
+        "image from a class's contour. Objects are connected regions of a class: small below 0.1 % "
+        "of the image, large from 1 % on."
+    ]
+    return _grid("Structures", fields, summaries, 1, notes)
 
 
 def cost_grid(frames: Frames, summaries: Sequence[RowSummary], short: bool = False) -> Grid:

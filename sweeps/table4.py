@@ -12,9 +12,10 @@ students' crops come from coarse images.
 
 from dataclasses import replace
 
-from bench.config import ExtraData, LossConfig, NetworkConfig, TrainingConfig
+from bench.config import ExtraData, TrainingConfig
 from sweeps import profiles
 from sweeps.spec import Row, Sweep
+from sweeps.table1 import HRNET_OCR, RMI
 
 SCALES = (0.5, 1.0, 2.0)
 PROBABILITY = 0.5
@@ -64,10 +65,7 @@ CAMVID = replace(
 CITYSCAPES = replace(
     profiles.CITYSCAPES,
     summary="Cityscapes, HRNet-W48 with OCR, train_extra as coarse images; days on GPUs",
-    base=profiles.CITYSCAPES.base.replace(
-        network=NetworkConfig(trunk="hrnet_w48", decoder="ocr", output_stride=4, pretrained=True),
-        loss=LossConfig(name="rmi", scale_weight=0.05),
-    ),
+    base=profiles.CITYSCAPES.base.replace(network=HRNET_OCR, loss=RMI),
 )
 SWEEP = Sweep(
     name="table4",

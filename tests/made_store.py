@@ -13,6 +13,7 @@ from PIL import Image
 
 from bench.metrics import mean_iou
 
+REGIONS = {"boundary": 40.0, "small": 10.0, "medium": 30.25, "large": 80.0}
 CLASSES, THIN = ["road", "sky", "pole"], [False, False, True]
 TITLE = "Strategies <script>alert(1)</script> & cost_50%"
 IMAGES = 5
@@ -141,6 +142,8 @@ def add_training(client, experiment, parent, identity, folder):
             counts = make_counts(row["name"], seed)
             client.log_metric(run, f"miou/{row['evaluation']}", mean_iou(counts))
             client.log_metric(run, f"thin/{row['evaluation']}", mean_iou(counts, [2]))
+            for name, iou in REGIONS.items():
+                client.log_metric(run, f"{name}/{row['evaluation']}", iou)
             write_artifacts(folder, row, seed)
     client.log_artifacts(run, str(folder))
     client.set_terminated(run, "FINISHED")

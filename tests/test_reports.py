@@ -9,7 +9,7 @@ from shutil import rmtree
 import numpy as np
 import pandas as pd
 import pytest
-from made_store import ROWS, fill_store, make_counts
+from made_store import REGIONS, ROWS, fill_store, make_counts
 from PIL import Image
 
 from bench.errors import BenchError, run_main
@@ -87,6 +87,7 @@ def test_each_run_column(made):
     expected = {
         "iou": mean_iou(counts),
         "thin_iou": mean_iou(counts, [2]),
+        **{f"{name}_iou": iou for name, iou in REGIONS.items()},
         "train_seconds": 12.5,
         "run_id": made.runs["s1"],
         "status": "FINISHED",
@@ -179,7 +180,7 @@ def test_published_stands_beside_measured_under_its_own_name(made):
     assert single["published"] == "47.7"
     assert single["mean IoU"] != "47.7"
     assert "Published: Table 9 of a book." in grid.notes
-    assert made.report.grids()[1].headers.count("published") == 2
+    assert made.report.grids()[-1].headers.count("published") == 2
 
 
 def test_sweep_without_published_values_has_no_such_column(made):
@@ -189,6 +190,17 @@ def test_sweep_without_published_values_has_no_such_column(made):
     ]
     for grid in replace(made.report, rows=rows).grids():
         assert "published" not in grid.headers
+
+
+def test_contours_and_sizes_of_objects(made):
+    structures = made.report.grids()[1]
+    measured = dict(zip(structures.headers, structures.lines[1], strict=True))
+    assert list(measured.values())[1:] == ["40.0", "10.0", "30.2", "80.0"]
+    absent = [
+        replace(row, boundary_iou=None, small_iou=None, medium_iou=None, large_iou=None)
+        for row in made.report.rows
+    ]
+    assert len(replace(made.report, rows=absent).grids()) == 2
 
 
 def test_costs_are_ratios_to_the_baseline(made):
@@ -208,7 +220,7 @@ def test_costs_of_trained_networks_where_they_vary(made):
         "unavailable": {"half": "float16 is not available on cpu"},
     }
     report = Report.of(replace(made.frames, plan=plan))
-    accuracy, cost = report.grids()
+    accuracy, _, cost = report.grids()
     row = dict(zip(cost.headers, cost.lines[3], strict=True))
     assert "training cost" not in row
     assert (row["parameters"], row["GMACs"], row["minibatch"]) == ("0.0 M", "1.50", "300 ms 1.50x")
@@ -298,7 +310,7 @@ def test_csv_keeps_every_digit(made, tmp_path):
 def test_latex_is_escaped(made):
     text = to_latex(made.report)
     assert r"$<$script$>$alert(1)$<$/script$>$ \& cost\_50\%" in text
-    assert text.count(r"\toprule") == 2
+    assert text.count(r"\toprule") == 3
 
 
 def test_page_escapes_names_and_fetches_nothing(built):
