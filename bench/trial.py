@@ -75,7 +75,7 @@ def run_trial(
     network = build_network(config, len(training_set.classes), pretrained=True)
     model = network.to(precision.device)
     if (folder / "model.pt").exists():
-        load_weights(model, folder / "model.pt")
+        load_trained_weights(model, folder / "model.pt")
     else:
         training = Training(config, model, precision, workers)
         _train(training, training_set, runtime, folder, report, on_checkpoint)
@@ -143,7 +143,7 @@ def save_model(path: Path, training: Training, dataset: SegmentationDataset) -> 
     save_trained(path, content)
 
 
-def load_weights(model: Strategy, path: Path) -> None:
+def load_trained_weights(model: Strategy, path: Path) -> None:
     """Load weights that ``save_model`` wrote into the same network.
 
     Raises:
