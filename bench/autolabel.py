@@ -61,7 +61,7 @@ def main(argv: list[str] | None = None) -> int:
         raise BenchError(f"--threshold {options.threshold}: at least 0 and below 1")
     if options.workers is not None and options.workers < 1:
         raise BenchError(f"--workers {options.workers}: at least 1")
-    from bench.label_command import run_autolabel
+    from bench.labels.command import run_autolabel
 
     return run_autolabel(options)
 

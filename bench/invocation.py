@@ -16,7 +16,7 @@ from bench.config import Evaluation, TrainingConfig
 from bench.cost import measure
 from bench.datasets import open_split
 from bench.errors import BenchError
-from bench.lessons import Lessons
+from bench.labels.lessons import Lessons
 from bench.plan import Plan, PlannedTraining
 from bench.schedule import check_resources, ray_session, run_alone, run_trainings
 from bench.terminal import Display, duration, show_plan

@@ -24,7 +24,7 @@ from bench.datasets.mixing import MixedCrops, MixedSampler, Relabelled, open_ext
 from bench.datasets.sampling import ClassUniformSampler, CropDataset
 from bench.datasets.transforms import TrainTransform, normalize
 from bench.errors import BenchError
-from bench.labels import hard_label
+from bench.labels.files import hard_label
 from bench.workers import Workers
 from models.losses import segmentation_loss
 from models.multiscale import Strategy

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from bench.storage import CLASSES, HEIGHT, IMAGES, PUBLISHED, WIDTH, bytes_text, range_text
+from bench.labels.storage import CLASSES, HEIGHT, IMAGES, PUBLISHED, WIDTH, bytes_text, range_text
 from reports.labels import LabelSet
 from reports.tables import NOTHING, Grid
 

@@ -15,15 +15,15 @@ from PIL import Image
 from teachers import SIZE, write_images, write_teacher
 from tiny import command, environment
 
-from bench import labelling
 from bench.autolabel import main
 from bench.datasets import IGNORE_INDEX
 from bench.datasets.cityscapes import Cityscapes
 from bench.datasets.streets import Streets
 from bench.errors import BenchError, run_main
-from bench.labelling import make_label
-from bench.labels import LabelFolder
-from bench.storage import storage_lines, storage_report
+from bench.labels import labelling
+from bench.labels.files import LabelFolder
+from bench.labels.labelling import make_label
+from bench.labels.storage import storage_lines, storage_report
 
 IMAGES = 6
 

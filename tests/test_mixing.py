@@ -16,7 +16,7 @@ from bench.datasets.sampling import ClassUniformSampler
 from bench.datasets.streets import COUNTS, Streets
 from bench.datasets.transforms import TrainTransform
 from bench.errors import BenchError
-from bench.labels import LabelFolder, write_manifest
+from bench.labels.files import LabelFolder, write_manifest
 from bench.train import load_batches
 from models.losses import cross_entropy, segmentation_loss
 from models.multiscale import Prediction

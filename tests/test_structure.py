@@ -18,7 +18,7 @@ ALLOWED = {
         "bench.metrics",
         "bench.cost",
         "bench.config",
-        "bench.storage",
+        "bench.labels.storage",
     },
 }
 

@@ -15,7 +15,7 @@ from bench.config import DataConfig
 from bench.datasets import Sample, SegmentationDataset, open_split, sample_id
 from bench.datasets.sampling import ClassUniformSampler, CropDataset, Draw
 from bench.errors import BenchError
-from bench.labels import LabelFolder, read_manifest
+from bench.labels.files import LabelFolder, read_manifest
 
 
 class Relabelled:

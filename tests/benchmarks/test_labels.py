@@ -17,9 +17,9 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from bench.config import TrainingConfig
 from bench.datasets.reading import read_image
 from bench.datasets.streets import Streets
-from bench.label_workers import label_here
-from bench.labelling import Labeller, make_labels
-from bench.labels import LabelFolder
+from bench.labels.files import LabelFolder
+from bench.labels.labelling import Labeller, make_labels
+from bench.labels.workers import label_here
 from bench.plan import resolve_precision
 from bench.trained import open_trained
 from bench.trial import run_trial

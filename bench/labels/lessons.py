@@ -11,9 +11,9 @@ from PIL import Image
 
 from bench.datasets import SegmentationDataset, open_split
 from bench.errors import BenchError
-from bench.label_workers import LabelWorkers
-from bench.labelling import Labeller, make_labels, weights_digest
-from bench.labels import LabelFolder, hard_label, read_manifest
+from bench.labels.files import LabelFolder, hard_label, read_manifest
+from bench.labels.labelling import Labeller, make_labels, weights_digest
+from bench.labels.workers import LabelWorkers
 from bench.plan import Plan, PlannedTraining
 from bench.tracking import Store
 from bench.trained import open_trained

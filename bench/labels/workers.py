@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from bench.errors import BenchError
-from bench.labelling import Labeller, Record
+from bench.labels.labelling import Labeller, Record
 
 RESTARTS = 2
 

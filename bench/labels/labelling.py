@@ -20,8 +20,14 @@ from torch import Tensor
 from bench.datasets import IGNORE_INDEX, SegmentationDataset, sample_id
 from bench.errors import BenchError
 from bench.inference import predict
-from bench.labels import LabelFolder, hard_label, read_manifest, remove_partial, write_manifest
-from bench.storage import storage_report
+from bench.labels.files import (
+    LabelFolder,
+    hard_label,
+    read_manifest,
+    remove_partial,
+    write_manifest,
+)
+from bench.labels.storage import storage_report
 from bench.trained import Trained
 
 RECORDS = "records.jsonl"

@@ -9,14 +9,14 @@ from rich.console import Console
 
 from bench.datasets import DATASETS, SegmentationDataset, dataset_class, open_split
 from bench.datasets.unlabelled import Unlabelled
-from bench.label_workers import LabelWorkers, label_here
-from bench.labelling import Labeller, make_labels
-from bench.labels import MANIFEST, LabelFolder
+from bench.labels.files import MANIFEST, LabelFolder
+from bench.labels.labelling import Labeller, make_labels
+from bench.labels.storage import storage_lines
+from bench.labels.workers import LabelWorkers, label_here
 from bench.options import chosen_scales
 from bench.progress import Progress
 from bench.run import choose_device
 from bench.schedule import ray_session
-from bench.storage import storage_lines
 from bench.trained import Trained, open_trained
 
 LISTED = 10

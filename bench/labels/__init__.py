@@ -1,0 +1,1 @@
+"""Labels from a teacher: made one image at a time, kept in files, summed up."""
