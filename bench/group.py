@@ -17,9 +17,9 @@ from ray import train
 from ray.train.torch import TorchTrainer, get_device
 from ray.tune.integration.ray_train import TuneReportCallback
 
+from bench.attempt import fetch_earlier_attempt, run_spec
 from bench.config import Runtime, TrainingConfig
 from bench.errors import BenchError
-from bench.schedule import fetch_earlier_attempt, run_spec
 from bench.train import Progress
 from bench.workers import Workers
 

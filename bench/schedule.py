@@ -1,6 +1,6 @@
 """Ray Tune places the trials: resources, retries from the last checkpoint, many at once.
 
-Everything that a worker process does is in ``_trainable``; everything that the driver does with
+What a worker process does is in ``bench.attempt`` and ``bench.group``; what the driver does with
 its reports goes through a ``Listener``.
 """
 
@@ -10,18 +10,15 @@ import os
 import re
 import socket
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
 import ray
 from ray import tune
 
-from bench.config import Evaluation, Runtime, TrainingConfig
+from bench.config import Runtime
 from bench.cost import CostReport
 from bench.errors import BenchError
 from bench.plan import PlannedTraining
@@ -176,53 +173,16 @@ def _name(trial: Any) -> str:
 
 
 def _trainable(config: dict[str, str]) -> None:
-    """A trial in a Ray worker: run it, report progress, hand over checkpoints."""
+    """A trial in a Ray worker, on one device or by a group of workers."""
     spec = json.loads(config["spec"])
     if spec["config"]["devices"] > 1:
-        from bench.group import run_group
-
-        try:
-            run_group(spec)
-        except BenchError as error:
-            tune.report({"error": str(error)})
-        return
-    with TemporaryDirectory(prefix="trial-") as scratch:
-        folder = Path(scratch)
-
-        def report(progress: Progress) -> None:
-            tune.report({"progress": json.dumps(asdict(progress))})
-
-        def hand_over() -> None:
-            checkpoint = tune.Checkpoint.from_directory(str(folder))
-            seconds = time.monotonic() - started
-            tune.report({"progress": None, "seconds": seconds}, checkpoint=checkpoint)
-
-        fetch_earlier_attempt(tune.get_checkpoint(), spec["resume"], folder)
-        started = time.monotonic()
-        try:
-            run_spec(spec, folder, report=report, on_checkpoint=hand_over)
-            hand_over()
-        except BenchError as error:
-            tune.report({"error": str(error)})
-
-
-def run_spec(spec: Mapping[str, Any], folder: Path, **hooks: Any) -> None:
-    """Run a trial as ``run_trainings`` describes it; the hooks are those of ``run_trial``."""
-    from bench.trial import run_trial
-
-    config, runtime = TrainingConfig(**spec["config"]), Runtime(**spec["runtime"])
-    evaluations = [Evaluation(**each) for each in spec["evaluations"]]
-    run_trial(config, evaluations, runtime, folder, **hooks)
-
-
-def fetch_earlier_attempt(retried: tune.Checkpoint | None, uri: str | None, folder: Path) -> None:
-    """Copy the latest checkpoint: Ray's own after a retry, or that of an earlier invocation."""
-    checkpoint = retried or (tune.Checkpoint(uri) if uri else None)
-    if checkpoint is not None:
-        try:
-            checkpoint.to_directory(str(folder))
-        except FileNotFoundError:
-            print(f"checkpoint {checkpoint.path} is gone: training starts from its first step")
+        from bench.group import run_group as run
+    else:
+        from bench.attempt import run_attempt as run
+    try:
+        run(spec)
+    except BenchError as error:
+        tune.report({"error": str(error)})
 
 
 class _Forward(tune.Callback):
