@@ -20,11 +20,11 @@ from bench.config import OptimConfig, Runtime, TrainingConfig
 from bench.datasets import SegmentationDataset
 from bench.datasets.centers import ClassCenters, cached_centers
 from bench.datasets.files import PairedFiles
+from bench.datasets.label_folder import hard_label
 from bench.datasets.mixing import MixedCrops, MixedSampler, Relabelled, open_extra
 from bench.datasets.sampling import ClassUniformSampler, CropDataset
 from bench.datasets.transforms import TrainTransform, normalize
 from bench.errors import BenchError
-from bench.labels.files import hard_label
 from bench.workers import Workers
 from models.losses import segmentation_loss
 from models.multiscale import Strategy

@@ -18,10 +18,10 @@ from tiny import command, environment
 from bench.autolabel import main
 from bench.datasets import IGNORE_INDEX
 from bench.datasets.cityscapes import Cityscapes
+from bench.datasets.label_folder import LabelFolder
 from bench.datasets.streets import Streets
 from bench.errors import BenchError, run_main
 from bench.labels import labelling
-from bench.labels.files import LabelFolder
 from bench.labels.labelling import make_label
 from bench.labels.storage import storage_lines, storage_report
 

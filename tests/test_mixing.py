@@ -11,12 +11,12 @@ from teachers import SIZE, tiny_config
 from bench.config import ExtraData, TrainingConfig
 from bench.datasets import IGNORE_INDEX
 from bench.datasets.centers import ClassCenters
+from bench.datasets.label_folder import LabelFolder, write_manifest
 from bench.datasets.mixing import MixedSampler, one_hot, open_extra
 from bench.datasets.sampling import ClassUniformSampler
 from bench.datasets.streets import COUNTS, Streets
 from bench.datasets.transforms import TrainTransform
 from bench.errors import BenchError
-from bench.labels.files import LabelFolder, write_manifest
 from bench.train import load_batches
 from models.losses import cross_entropy, segmentation_loss
 from models.multiscale import Prediction

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from bench.config import DataConfig
 from bench.datasets import Sample, SegmentationDataset, open_split, sample_id
+from bench.datasets.label_folder import LabelFolder, read_manifest
 from bench.datasets.sampling import ClassUniformSampler, CropDataset, Draw
 from bench.errors import BenchError
-from bench.labels.files import LabelFolder, read_manifest
 
 
 class Relabelled:

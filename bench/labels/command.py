@@ -8,8 +8,8 @@ from typing import Any
 from rich.console import Console
 
 from bench.datasets import DATASETS, SegmentationDataset, dataset_class, open_split
+from bench.datasets.label_folder import MANIFEST, LabelFolder
 from bench.datasets.unlabelled import Unlabelled
-from bench.labels.files import MANIFEST, LabelFolder
 from bench.labels.labelling import Labeller, make_labels
 from bench.labels.storage import storage_lines
 from bench.labels.workers import LabelWorkers, label_here

@@ -18,15 +18,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bench.datasets import IGNORE_INDEX, SegmentationDataset, sample_id
-from bench.errors import BenchError
-from bench.inference import predict
-from bench.labels.files import (
+from bench.datasets.label_folder import (
     LabelFolder,
     hard_label,
     read_manifest,
     remove_partial,
     write_manifest,
 )
+from bench.errors import BenchError
+from bench.inference import predict
 from bench.labels.storage import storage_report
 from bench.trained import Trained
 

@@ -10,8 +10,8 @@ from typing import Any
 from PIL import Image
 
 from bench.datasets import SegmentationDataset, open_split
+from bench.datasets.label_folder import LabelFolder, hard_label, read_manifest
 from bench.errors import BenchError
-from bench.labels.files import LabelFolder, hard_label, read_manifest
 from bench.labels.labelling import Labeller, make_labels, weights_digest
 from bench.labels.workers import LabelWorkers
 from bench.plan import Plan, PlannedTraining

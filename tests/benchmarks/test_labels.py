@@ -15,9 +15,9 @@ from PIL import Image
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench.config import TrainingConfig
+from bench.datasets.label_folder import LabelFolder
 from bench.datasets.reading import read_image
 from bench.datasets.streets import Streets
-from bench.labels.files import LabelFolder
 from bench.labels.labelling import Labeller, make_labels
 from bench.labels.workers import label_here
 from bench.plan import resolve_precision
