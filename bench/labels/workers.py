@@ -47,9 +47,11 @@ class LabelWorkers:
         )
         count = min(self.workers or self._fitting(), len(indices))
         threads = max(1, int(self.resources["num_cpus"]))
-        pool: Any = ActorPool([remote.remote([shared], self.device, threads) for _ in range(count)])
+        pool: Any = ActorPool([remote.remote(self.device, threads) for _ in range(count)])
         try:
-            for result in pool.map_unordered(lambda actor, i: actor.label.remote(i), indices):
+            for result in pool.map_unordered(
+                lambda actor, index: actor.label.remote([shared], index), indices
+            ):
                 if isinstance(result, BenchError):
                     raise result
                 yield result
@@ -69,16 +71,19 @@ class LabelWorkers:
 
 
 class _Worker:
-    """A Ray actor that holds the teacher."""
+    """A Ray actor that fetches the teacher once; a restarted one fetches it again."""
 
-    def __init__(self, shared: list[Any], device: str, threads: int) -> None:
+    def __init__(self, device: str, threads: int) -> None:
+        torch.set_num_threads(threads)
+        self.device = device
+        self.labeller: Labeller | None = None
+
+    def label(self, shared: list[Any], index: int) -> Record | BenchError:
         import ray
 
-        torch.set_num_threads(threads)
-        labeller: Labeller = ray.get(shared[0])
-        self.labeller = replace(labeller, teacher=labeller.teacher.on(device))
-
-    def label(self, index: int) -> Record | BenchError:
+        if self.labeller is None:
+            labeller: Labeller = ray.get(shared[0])
+            self.labeller = replace(labeller, teacher=labeller.teacher.on(self.device))
         try:
             return self.labeller.label(index)
         except BenchError as error:
