@@ -10,7 +10,7 @@ explicit attention is bound to the scales that it was trained with, so it has no
 
 from bench.config import Scales, TrainingConfig
 from sweeps import table3
-from sweeps.profiles import CAMVID, CITYSCAPES, MAPILLARY, QUICK
+from sweeps.profiles import CAMVID, CITYSCAPES, MAPILLARY
 from sweeps.spec import Row, Sweep
 
 AVGPOOL: tuple[Scales, ...] = ((0.5, 1.0), (1.0, 2.0), (0.5, 1.0, 2.0), (0.25, 0.5, 1.0, 2.0))
@@ -47,7 +47,7 @@ SWEEP = Sweep(
     title="Scale sets: mean IoU and evaluation cost",
     rows=rows,
     profiles={
-        "quick": QUICK,
+        "quick": table3.QUICK,
         "camvid": CAMVID,
         "mapillary": MAPILLARY,
         "cityscapes": CITYSCAPES,
