@@ -51,7 +51,7 @@ def rows(base: TrainingConfig) -> list[Row]:
 
 QUICK = replace(
     profiles.QUICK,
-    summary="100 fine and 700 coarse street scenes, mini trunk; 5 minutes a seed on two CPU cores",
+    summary="100 fine and 700 coarse street scenes, mini trunk; 4 minutes a seed on two CPU cores",
     base=profiles.QUICK.base.replace(
         data=profiles.QUICK.base.data.replace(train_images=100),
         optim=profiles.QUICK.base.optim.replace(steps=500),

@@ -46,7 +46,7 @@ def rows(base: TrainingConfig) -> list[Row]:
 SHORT = replace(
     QUICK,
     summary="procedural street scenes, small trunks from scratch, few steps; "
-    "about 5 minutes on two CPU cores",
+    "about 7 minutes on two CPU cores",
     base=QUICK.base.replace(
         network=QUICK.base.network.replace(output_stride=16, rates=(1, 2, 4)),
         optim=QUICK.base.optim.replace(steps=120),
