@@ -16,8 +16,6 @@ ALLOWED = {
         "sweeps",
         "bench.errors",
         "bench.metrics",
-        "bench.cost",
-        "bench.config",
         "bench.labels.storage",
     },
 }
