@@ -151,7 +151,10 @@ def measure(
     """
     first = next(iter(trainings.values()))
     device = torch.device(first.device)
-    torch.set_num_threads(first.threads)
+    auto = choose_precision("auto", device)
+    article = cache(lambda strategy, scales: count_article(strategy, scales, auto))
+    counted = {key: article(each.strategy, each.train_scales) for key, each in trainings.items()}
+    torch.set_num_threads(first.threads)  # counting takes all that there are
     built = {key: _build(config, classes) for key, config in trainings.items()}
     steps = {
         key: partial(training.run_step, random_batch(training.config, classes))
@@ -163,15 +166,10 @@ def measure(
     }
     step_times = interleaved_medians(steps, rounds, device)
     pass_times = interleaved_medians(passes, rounds, device)
-    auto = choose_precision("auto", device)
-    article = cache(lambda strategy, scales: count_article(strategy, scales, auto))
     return CostReport(
         trainings={
             key: _training_cost(
-                training,
-                article(training.config.strategy, training.config.train_scales),
-                step_times[key],
-                peak_mib(steps[key], device),
+                training, counted[key], step_times[key], peak_mib(steps[key], device)
             )
             for key, training in built.items()
         },
