@@ -59,7 +59,7 @@ def test_a_killed_sweep_goes_on_and_ends_in_the_same_table(
     tmp_path: Path, write_sweep: Callable[..., Path]
 ) -> None:
     """``kill -9`` of the process group once one training is done and another has begun."""
-    path = write_sweep(steps=40, checkpoint_seconds=0.1)
+    path = write_sweep(steps=60, checkpoint_seconds=0.1)
     arguments = command(path, "--rows", "single,hierarchical")
     tables = []
     for name in ("killed", "whole"):

@@ -49,7 +49,6 @@ def mlflow_server(tmp_path: Path) -> Iterator[str]:
         server.wait()
 
 
-@pytest.mark.slow
 def test_a_sweep_and_its_report_through_a_server(
     tmp_path: Path, write_sweep: Callable[..., Path], mlflow_server: str
 ) -> None:

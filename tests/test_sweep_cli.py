@@ -132,9 +132,7 @@ SWEEP = replace(SWEEP, profiles={"quick": profile})
 """
 
 
-@pytest.mark.parametrize(
-    "fault", ["truncated image", pytest.param("label out of range", marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("fault", ["truncated image", "label out of range"])
 def test_bad_data_met_by_a_trial_gets_one_line(
     fault: str, tmp_path: Path, write_sweep: Callable[..., Path], run_cli: Run
 ) -> None:
@@ -181,7 +179,6 @@ def test_a_sweep_end_to_end_and_again(
     assert (folder / "table.csv").read_text() == table
 
 
-@pytest.mark.slow
 def test_a_row_added_later_is_only_evaluated(
     tmp_path: Path, write_sweep: Callable[..., Path], run_cli: Run
 ) -> None:
