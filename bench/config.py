@@ -270,7 +270,8 @@ class Runtime(Frozen):
     Attributes:
         data_root: folder of the data set, where it has one.
         cpus: CPU cores that a trial asks Ray for, for each of its devices.
-        gpus: GPUs that a trial asks Ray for, for each of its devices.
+        gpus: GPUs that a trial asks Ray for, for each of its devices, when it runs on GPUs; a
+            fraction lets several small trials share one.
         loader_workers: processes that decode and crop; 0 does it in the trial.
         checkpoint_seconds: time between checkpoints.
         val_points: how often a training is evaluated on the way.
@@ -280,7 +281,7 @@ class Runtime(Frozen):
 
     data_root: Path | None = None
     cpus: Positive = 1
-    gpus: float = 0
+    gpus: Annotated[float, Field(ge=0)] = 1
     loader_workers: int = 0
     checkpoint_seconds: float = 20.0
     val_points: int = 4

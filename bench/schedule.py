@@ -101,7 +101,8 @@ def check_resources(runtime: Runtime, devices: int = 1) -> int:
     if cpus < asked_cpus or gpus < asked_gpus:
         raise BenchError(
             f"a trial asks for {asked_cpus} CPUs and {asked_gpus:g} GPUs, but Ray has "
-            f"{cpus:g} and {gpus:g}: take another --profile, or --address of a larger cluster"
+            f"{cpus:g} and {gpus:g}: take another --profile, --device cpu, or the --address of a "
+            "larger cluster"
         )
     fit = cpus // asked_cpus
     return int(min(fit, gpus // asked_gpus) if asked_gpus else fit)

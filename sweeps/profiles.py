@@ -47,7 +47,7 @@ _ARTICLE_OPTIM = OptimConfig(
     name="sgd", lr=1e-2, steps=175_000, batch_size=16, schedule="poly", power=2.0
 )
 _ARTICLE_RUNTIME = Runtime(
-    cpus=8, gpus=1, loader_workers=6, checkpoint_seconds=600, val_points=20, val_images=200
+    cpus=8, loader_workers=6, checkpoint_seconds=600, val_points=20, val_images=200
 )
 
 MAPILLARY = Profile(

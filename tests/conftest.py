@@ -1,5 +1,6 @@
 """Fixtures that several tests share: tiny sweeps in their own folders."""
 
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -33,9 +34,20 @@ def write_sweep(tmp_path: Path) -> Callable[..., Path]:
     return write
 
 
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An MLflow store without runs, to be copied: making its tables takes seconds."""
+    from mlflow import MlflowClient
+
+    path = tmp_path_factory.mktemp("empty") / "mlflow.db"
+    MlflowClient(f"sqlite:///{path}").search_experiments()
+    return path
+
+
 @pytest.fixture
-def run_cli(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Runs a command of the product in the test's own folder."""
+def run_cli(tmp_path: Path, empty_store: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs a command of the product in the test's own folder, which has an empty store."""
+    shutil.copy(empty_store, tmp_path)
 
     def run(*arguments: object, module: str = "bench.sweep") -> subprocess.CompletedProcess[str]:
         return subprocess.run(

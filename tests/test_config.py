@@ -97,6 +97,14 @@ def test_table3_has_five_rows_from_three_trainings() -> None:
     assert plan.trainings[0].config.strategy == "explicit", "the longest starts first"
 
 
+@pytest.mark.parametrize("profile", SWEEP.profiles)
+def test_a_trial_asks_for_a_gpu_where_it_runs_on_one(profile: str) -> None:
+    chosen = replace(SWEEP.profiles[profile], base=BASE)
+    sweep = replace(SWEEP, profiles={profile: chosen})
+    assert make_plan(sweep, device="cuda").runtime.gpus == 1
+    assert make_plan(sweep, device="cpu").runtime.gpus == 0
+
+
 def test_published_values_are_those_of_the_article() -> None:
     published = [row.published for row in SWEEP.rows(BASE)]
     assert [value["iou"] for value in published] == [47.7, 49.4, 51.4, 51.6, 52.2]

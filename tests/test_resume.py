@@ -1,6 +1,7 @@
 """Kills and interruptions: what was finished stays finished, what was begun goes on."""
 
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -56,7 +57,7 @@ def left_over_processes(folder: Path) -> list[int]:
 
 
 def test_a_killed_sweep_goes_on_and_ends_in_the_same_table(
-    tmp_path: Path, write_sweep: Callable[..., Path]
+    tmp_path: Path, write_sweep: Callable[..., Path], empty_store: Path
 ) -> None:
     """``kill -9`` of the process group once one training is done and another has begun."""
     path = write_sweep(steps=60, checkpoint_seconds=0.1)
@@ -65,6 +66,7 @@ def test_a_killed_sweep_goes_on_and_ends_in_the_same_table(
     for name in ("killed", "whole"):
         folder = tmp_path / name
         folder.mkdir()
+        shutil.copy(empty_store, folder)
         if name == "killed":
             store = folder / "mlflow.db"
             process = subprocess.Popen(

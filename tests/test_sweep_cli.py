@@ -125,47 +125,60 @@ def camvid_tree(root: Path, image_size: int = 64) -> Path:
     return root
 
 
-CAMVID = """
+BROKEN_DATA = """
 base = base.replace(data=base.data.replace(dataset="camvid", train_images=None, scene_size=None))
-profile = replace(SWEEP.profiles["quick"], base=base, split="val")
-SWEEP = replace(SWEEP, profiles={"quick": profile})
+
+def rows(base, table3_rows=SWEEP.rows):
+    single = table3_rows(base)[0]
+    val = base.replace(data=base.data.replace(split="val"))
+    return [single, single.replace(name="on-val", training=val)]
+
+SWEEP = replace(SWEEP, rows=rows, profiles={"quick": replace(
+    SWEEP.profiles["quick"], base=base, split="val")})
 """
 
 
-@pytest.mark.parametrize("fault", ["truncated image", "label out of range"])
-def test_bad_data_met_by_a_trial_gets_one_line(
-    fault: str, tmp_path: Path, write_sweep: Callable[..., Path], run_cli: Run
+def test_bad_data_met_by_trials_gets_one_line_each(
+    tmp_path: Path, write_sweep: Callable[..., Path], run_cli: Run
 ) -> None:
+    """One training meets a truncated image, another a label id out of range."""
     root = camvid_tree(tmp_path / "camvid")
-    if fault == "truncated image":
-        broken = root / "train" / "2.png"
-        broken.write_bytes(broken.read_bytes()[:200])
-    else:
-        broken = root / "trainannot" / "2.png"
-        Image.fromarray(np.full((64, 96), 77, np.uint8)).save(broken)
-    done = run_cli(write_sweep(extra=CAMVID), "--data-root", root, "--rows", "single")
+    image, label = root / "train" / "2.png", root / "valannot" / "1.png"
+    image.write_bytes(image.read_bytes()[:200])
+    Image.fromarray(np.full((64, 96), 77, np.uint8)).save(label)
+    done = run_cli(write_sweep(extra=BROKEN_DATA), "--data-root", root)
     assert done.returncode == 2, done.stdout + done.stderr
     lines = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
-    assert len(lines) == 1
-    assert str(broken) in lines[0]
+    assert len(lines) == 2
+    for row, file, said in (("single", image, "cannot be read"), ("on-val", label, "label id 77")):
+        (line,) = [line for line in lines if line.startswith(f"error: {row} s0: ")]
+        assert str(file) in line and said in line
     assert "Traceback" not in done.stdout + done.stderr
 
 
-def test_a_sweep_end_to_end_and_again(
+def test_a_sweep_end_to_end_row_by_row_and_again(
     tmp_path: Path, write_sweep: Callable[..., Path], run_cli: Run
 ) -> None:
     path = write_sweep(steps=6)
-    first = run_cli(path)
+    store = sqlite3.connect(tmp_path / "mlflow.db")
+    losses = "select count(*) from metrics where key = 'loss'"
+    first = run_cli(path, "--rows", "single")
     assert first.returncode == 0, first.stdout + first.stderr
+    assert store.execute(losses).fetchone()[0] == 6
+
+    whole = run_cli(path)
+    assert whole.returncode == 0, whole.stdout + whole.stderr
+    assert "trained, to evaluate" in whole.stdout, "avgpool needs the network of single"
+    assert store.execute(losses).fetchone()[0] == 18, "nothing is trained twice"
     folder = tmp_path / "results" / "tiny" / "quick"
     table = (folder / "table.csv").read_text()
     for name in ("table.md", "table.tex", "index.html"):
         assert (folder / name).stat().st_size > 0
-    with sqlite3.connect(tmp_path / "mlflow.db") as store:
-        kinds = [row[0] for row in store.execute("select value from tags where key = 'kind'")]
-        assert sorted(kinds) == ["cost", "sweep", "training", "training", "training"]
-        metrics = {row[0] for row in store.execute("select distinct key from metrics")}
+    kinds = [row[0] for row in store.execute("select value from tags where key = 'kind'")]
+    assert sorted(kinds) == ["cost"] * 2 + ["sweep"] * 2 + ["training"] * 3
+    metrics = {row[0] for row in store.execute("select distinct key from metrics")}
     assert {"loss", "lr", "val_miou"} <= metrics
+    assert {"miou/test_3_single_1.0", "miou/test_3_avgpool_0.5_1.0_2.0"} <= metrics
     assert not list((tmp_path / "results" / "trials").iterdir()), "checkpoints are in MLflow now"
 
     again = run_cli(path)
@@ -177,22 +190,6 @@ def test_a_sweep_end_to_end_and_again(
     redrawn = run_cli("tiny", module="reports")
     assert redrawn.returncode == 0, redrawn.stdout + redrawn.stderr
     assert (folder / "table.csv").read_text() == table
-
-
-def test_a_row_added_later_is_only_evaluated(
-    tmp_path: Path, write_sweep: Callable[..., Path], run_cli: Run
-) -> None:
-    path = write_sweep(steps=4)
-    first = run_cli(path, "--rows", "single")
-    assert first.returncode == 0, first.stdout + first.stderr
-    second = run_cli(path, "--rows", "single,avgpool")
-    assert second.returncode == 0, second.stdout + second.stderr
-    assert "trained, to evaluate" in second.stdout
-    with sqlite3.connect(tmp_path / "mlflow.db") as store:
-        steps = store.execute("select count(*) from metrics where key = 'loss'").fetchone()[0]
-        names = {row[0] for row in store.execute("select distinct key from metrics")}
-    assert steps == 4, "nothing is trained twice"
-    assert {"miou/test_3_single_1.0", "miou/test_3_avgpool_0.5_1.0_2.0"} <= names
 
 
 def test_a_crash_fails_its_rows_only(
