@@ -7,9 +7,10 @@ everything else (folders, loader workers, resources) is in ``Runtime``, which is
 import hashlib
 import json
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from typing_extensions import Self
 
 IDENTITY_VERSION = 2
 """Raise it when a change of the code changes the results of trainings."""
