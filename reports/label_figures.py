@@ -132,6 +132,7 @@ def threshold_figure(report: Report) -> Drawing | None:
     students = {row.row: row for row in report.rows}
     figure = Figure(figsize=(WIDTH, 2.7), layout="constrained")
     left, right = figure.subplots(1, 2)
+    seeds = len(report.frames.plan["seeds"])
     for column, color, marker in (
         ("coverage", OWN_COLOR, "o"),
         ("accuracy", TEACHER_COLOR, "D"),
@@ -155,8 +156,8 @@ def threshold_figure(report: Report) -> Drawing | None:
         "labels_by_threshold",
         figure,
         "Labels and students against the threshold",
-        "Coverage: pixels with a class. Accuracy: those of them that have the true one. Bars: one "
-        "standard deviation over seeds.",
+        "Coverage: pixels with a class. Accuracy: those of them that have the true one."
+        + (f" Bars: one standard deviation over {seeds} seeds." if seeds > 1 else " One seed."),
     )
 
 

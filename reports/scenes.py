@@ -1,4 +1,4 @@
-"""Figure 5: what every scale predicts, and where the attention looks.
+"""Figures 2 and 5: what every scale predicts, and where the attention looks.
 
 For every pictured image: the image, its truth and the prediction; then the prediction and the
 attention of every scale. White attention is 1; at each pixel the scales' attention sums to 1.
@@ -135,7 +135,7 @@ def scene_figure(report: Report, row: RowSummary, scenes: Sequence[Scene], seed:
         f"{row.display}: prediction and attention of every scale",
         f"Seed {seed}. White attention is 1; at each pixel the "
         f"attention of scales {scales_text(row.eval_scales)} sums to 1. Images are those with "
-        "most and fewest pixels of thin structures.",
+        "most and fewest pixels of thin structures; the article's figures 2 and 5.",
     )
 
 

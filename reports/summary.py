@@ -239,7 +239,7 @@ def answer(frames: Frames, summaries: Sequence[RowSummary]) -> str:
     if not measured:
         return "Nothing has been measured yet."
     best = measured[0]
-    text = f"{best.display} has the highest mean IoU ({best.iou:.1f})"
+    text = f"Highest mean IoU: {best.display} ({best.iou:.1f})"
     if best.difference is not None:
         text += f", {_points(best.difference)} over the baseline"
     terms = cost_terms(frames)

@@ -290,7 +290,7 @@ def test_findings_follow_the_published_order_and_thin_structures(made):
 
 
 def test_answer_names_the_best_row_its_cost_and_what_is_missing(made):
-    assert made.report.answer.startswith("Hierarchical <b> has the highest mean IoU")
+    assert made.report.answer.startswith("Highest mean IoU: Hierarchical <b> (")
     assert "1.25 times its training cost" in made.report.answer
     assert "2 of 5 rows have no result" in made.report.answer
 

@@ -59,39 +59,42 @@ def left_over_processes(folder: Path) -> list[int]:
 def test_a_killed_sweep_goes_on_and_ends_in_the_same_table(
     tmp_path: Path, write_sweep: Callable[..., Path], empty_store: Path
 ) -> None:
-    """``kill -9`` of the process group once one training is done and another has begun."""
-    path = write_sweep(steps=60, checkpoint_seconds=0.1)
-    arguments = command(path, "--rows", "single,hierarchical")
-    tables = []
-    for name in ("killed", "whole"):
-        folder = tmp_path / name
+    """``kill -9`` of the process group once a training has left a checkpoint."""
+    arguments = command(
+        write_sweep(steps=60, checkpoint_seconds=0.1), "--rows", "single,hierarchical"
+    )
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    for folder in (killed, whole):
         folder.mkdir()
         shutil.copy(empty_store, folder)
-        if name == "killed":
-            store = folder / "mlflow.db"
-            process = subprocess.Popen(
-                arguments,
-                cwd=folder,
-                env=environment(),
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.STDOUT,
-                text=True,
-                start_new_session=True,
-            )
-            wait_for(
-                lambda store=store: rows_of(store, "select 1 from tags where key = 'checkpoint'"),
-                process,
-            )
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-        done = subprocess.run(
-            arguments, cwd=folder, env=environment(), capture_output=True, text=True, timeout=400
+
+    def start(folder: Path) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            arguments,
+            cwd=folder,
+            env=environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
         )
-        assert done.returncode == 0, done.stdout + done.stderr
-        if name == "killed":
-            assert "goes on from its checkpoint" in done.stdout
-            assert not left_over_processes(folder)
-        tables.append(pd.read_csv(folder / "results" / "tiny" / "quick" / "table.csv")[EXACT])
+
+    process = start(killed)
+    left = "select 1 from tags where key = 'checkpoint'"
+    wait_for(lambda: rows_of(killed / "mlflow.db", left), process)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+    shown = {}
+    for folder, process in [(folder, start(folder)) for folder in (killed, whole)]:
+        shown[folder], _ = process.communicate(timeout=400)
+        assert process.returncode == 0, shown[folder]
+    assert "goes on from its checkpoint" in shown[killed]
+    assert not left_over_processes(killed)
+    tables = [
+        pd.read_csv(folder / "results" / "tiny" / "quick" / "table.csv")[EXACT]
+        for folder in (killed, whole)
+    ]
     pd.testing.assert_frame_equal(*tables, check_exact=True)
 
 

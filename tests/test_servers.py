@@ -1,6 +1,7 @@
 """A real MLflow server and a real Ray cluster on loopback."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -19,12 +20,13 @@ from bench.tracking import Store
 
 
 @pytest.fixture
-def mlflow_server(tmp_path: Path) -> Iterator[str]:
+def mlflow_server(tmp_path: Path, empty_store: Path) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     folder = tmp_path / "server"
     folder.mkdir()
+    shutil.copy(empty_store, folder)
     arguments = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1"]
     server = subprocess.Popen(
         [*arguments, "--port", str(port), "--workers", "1"],

@@ -1,4 +1,7 @@
-"""Random crops for training, image and label together, and the normalisation of a batch."""
+"""Random crops for training, image and label together, and the normalisation of a batch.
+
+torchvision is imported when the first crop is cut: it takes a second, and most commands cut none.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,8 +12,6 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import functional
-from torchvision.transforms import InterpolationMode
-from torchvision.transforms.v2 import functional as tv
 
 from bench.datasets import IGNORE_INDEX, Array
 
@@ -61,6 +62,8 @@ class TrainTransform:
         Returns:
             The crop, 3 h w uint8, and its label, h w int64 or h w K.
         """
+        from torchvision.transforms.v2 import functional as tv
+
         factor = generator.uniform(*self.scale)
         size = [max(1, round(side / factor)) for side in self.crop]
         top, left = (
@@ -72,9 +75,7 @@ class TrainTransform:
         pixels = torch.from_numpy(_window(image, (top, left), size, np.array(MEAN).round()))
         ids = _window(label, (top, left), size, IGNORE_INDEX if label.ndim == 2 else 0)
         ids = ids[_nearest(size[0], self.crop[0])][:, _nearest(size[1], self.crop[1])]
-        picture = tv.resize(
-            pixels.permute(2, 0, 1), list(self.crop), InterpolationMode.BILINEAR, antialias=True
-        )
+        picture = tv.resize(pixels.permute(2, 0, 1), list(self.crop), antialias=True)
         target = torch.from_numpy(ids.astype(np.int64) if label.ndim == 2 else ids)
         if generator.random() < self.flip:
             picture, target = picture.flip(-1), target.flip(1)
@@ -82,6 +83,8 @@ class TrainTransform:
 
     def _recolor(self, picture: Tensor, generator: np.random.Generator) -> Tensor:
         if self.color_jitter:
+            from torchvision.transforms.v2 import functional as tv
+
             for adjust in (tv.adjust_brightness, tv.adjust_contrast, tv.adjust_saturation):
                 strength = generator.uniform(1 - self.color_jitter, 1 + self.color_jitter)
                 picture = adjust(picture, strength)
