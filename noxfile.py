@@ -26,9 +26,9 @@ def tests(session: nox.Session) -> None:
     session.run("python", "-m", "pytest", *session.posargs)
 
 
-@nox.session
+@nox.session(python="3.10")
 def minimum(session: nox.Session) -> None:
-    """The default tests at the lowest versions that pyproject.toml admits."""
+    """The default tests at the lowest versions, Python's too, that pyproject.toml admits."""
     project = nox.project.load_toml("pyproject.toml")["project"]
     lowest = [need.replace(">=", "==") for need in project["dependencies"]]
     session.install(*lowest, "-e", ".[test]")

@@ -59,7 +59,7 @@ QUICK = replace(
 )
 CAMVID = replace(
     profiles.CAMVID,
-    summary="CamVid, an eighth of its training images fine; two hours on two CPU cores",
+    summary="CamVid, an eighth of its training images fine; an hour on two CPU cores",
     base=profiles.CAMVID.base.replace(data=profiles.CAMVID.base.data.replace(split="fine")),
 )
 CITYSCAPES = replace(

@@ -53,12 +53,12 @@ SWEEP = Sweep(
     profiles={
         "quick": replace(
             table4.QUICK,
-            summary="100 fine and 200 coarse street scenes, mini trunk; 15 minutes a seed on two "
+            summary="100 fine and 200 coarse street scenes, mini trunk; 7 minutes a seed on two "
             "CPU cores",
         ),
         "camvid": replace(
             table4.CAMVID,
-            summary="CamVid, an eighth of its training images fine; four hours on two CPU cores",
+            summary="CamVid, an eighth of its training images fine; two hours on two CPU cores",
         ),
     },
     baseline="t0.5",

@@ -1,6 +1,7 @@
 """What a stranger relies on: which way imports point, and quick help."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -72,6 +73,13 @@ def test_help_loads_nothing_heavy(module: str) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "examples" in done.stdout
+
+
+def test_contributing_names_every_file_of_bench() -> None:
+    section = (ROOT / "CONTRIBUTING.md").read_text().split("Inside `bench/`:")[1].split("## ")[0]
+    named = set(re.findall(r"`(\w+)/?`", section))
+    found = {path.stem for path in (ROOT / "bench").iterdir() if not path.name.startswith("_")}
+    assert named == found
 
 
 def test_every_file_stays_readable() -> None:
