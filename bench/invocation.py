@@ -283,7 +283,7 @@ class Invocation:
                 f"wall time {duration(wall)}, {wall / compute:.2f} times the {duration(compute)} "
                 f"of pure compute ({self.at_once} at once; {labels}{costs})"
             )
-        say(f"report: {folder / 'index.html'}")
+        say(f"report: {folder / 'index.html'}", soft_wrap=True)
         say(f"browse: mlflow ui    redraw: python -m reports {self.plan.sweep.name}")
 
     def _interrupted(self) -> int:

@@ -151,7 +151,7 @@ class Display:
             values += [f"loss {line.loss:.3f}"] if line.loss is not None else []
             values += [f"val mIoU {line.miou:.1f}"] if line.miou is not None else []
             values += [f"{duration(left)} left"] if left else []
-            self.console.print(", ".join(values), highlight=False)
+            self.console.print(", ".join(values), highlight=False, soft_wrap=True)
 
     def note(self, identity: str, phase: str) -> None:
         """Say that a trial started, is done or failed."""

@@ -52,7 +52,9 @@ def main(argv: list[str] | None = None) -> int:
     folder = options.out or Path("results") / options.sweep / report.frames.plan["profile"]
     console = Console()
     write_report(store, report, folder, console)
-    console.print(f"\nreport: {folder / 'index.html'}", markup=False, highlight=False)
+    console.print(
+        f"\nreport: {folder / 'index.html'}", markup=False, highlight=False, soft_wrap=True
+    )
     return 0
 
 

@@ -245,16 +245,20 @@ def answer(frames: Frames, summaries: Sequence[RowSummary]) -> str:
     terms = cost_terms(frames)
     training, evaluation = getattr(best, terms.training), getattr(best, terms.evaluation)
     if training is not None and best.row != frames.plan["baseline"]:
-        text += f", at {training:.2f} times its {terms.training_words}"
+        costs = [f"{training:.2f} times its {terms.training_words}"]
         if evaluation is not None:
-            text += f" and {evaluation:.2f} times its {terms.evaluation_words}"
+            costs.append(f"{evaluation:.2f} times its {terms.evaluation_words}")
+        same = all(each.startswith("1.00 ") for each in costs)
+        text += ", at the same cost" if same else f", at {' and '.join(costs)}"
     if len(measured) > 1:
         second = measured[1]
         lead = compare(frames, best.row, second.row)
         if lead is not None:
             sure = lead.doubt or "clear over these images"
             ratio = getattr(second, terms.training)
-            cost = f" ({ratio:.2f} times the {terms.training_words})" if ratio is not None else ""
+            cost = ""
+            if ratio is not None and ratio != training:
+                cost = f" ({ratio:.2f} times the {terms.training_words})"
             text += f". Its lead over {second.display}{cost}, {_points(lead)}, is {sure}"
     if best.planned_seeds == 1:
         text += ". With one seed the spread between trainings is unknown"

@@ -8,6 +8,7 @@ import pytest
 import torch
 import trees
 from PIL import Image
+from torchvision.transforms.v2 import functional as tv
 
 from bench.config import AugmentConfig
 from bench.datasets import open_dataset, transforms
@@ -139,13 +140,13 @@ def test_damage_met_by_a_worker_is_one_line(vistas, tmp_path, workers, part):
 
 def test_large_images_are_cropped_before_they_are_resized(tmp_path, monkeypatch):
     sizes = []
-    original = transforms.tv.resize
+    original = tv.resize
 
     def resize(picture, *arguments, **options):
         sizes.append(tuple(picture.shape[-2:]))
         return original(picture, *arguments, **options)
 
-    monkeypatch.setattr(transforms.tv, "resize", resize)
+    monkeypatch.setattr(tv, "resize", resize)
     transform = transforms.TrainTransform((32, 48), (0.5, 2.0))
     image, label = np.zeros((600, 900, 3), np.uint8), np.zeros((600, 900), np.uint8)
     for seed in range(20):

@@ -28,7 +28,7 @@ from reports.figures import cost_figure, house_style, looks
 from reports.formats import Report, to_csv, to_latex, to_markdown
 from reports.frames import load_frames
 from reports.store import RunStore
-from reports.summary import compare, findings
+from reports.summary import answer, compare, findings
 
 
 @pytest.fixture(scope="module")
@@ -293,6 +293,15 @@ def test_answer_names_the_best_row_its_cost_and_what_is_missing(made):
     assert made.report.answer.startswith("Highest mean IoU: Hierarchical <b> (")
     assert "1.25 times its training cost" in made.report.answer
     assert "2 of 5 rows have no result" in made.report.answer
+
+
+def test_answer_names_no_cost_where_all_are_the_same(made):
+    rows = [
+        replace(row, article_gmacs_ratio=1.0, eval_gmacs_ratio=1.001) for row in made.report.rows
+    ]
+    text = answer(made.frames, rows)
+    assert "at the same cost. Its lead over Avgpool <b>, " in text
+    assert " times " not in text
 
 
 def test_csv_keeps_every_digit(made, tmp_path):

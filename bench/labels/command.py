@@ -91,7 +91,7 @@ def show_labels(console: Console, manifest: dict[str, Any], folder: Path) -> Non
     console.print(f"{manifest['labelled']} images labelled; {', '.join(shares)}")
     for line in storage_lines(manifest["storage"]):
         console.print(line)
-    console.print(f"labels: {folder}    summary: {folder / MANIFEST}")
+    console.print(f"labels: {folder}    summary: {folder / MANIFEST}", soft_wrap=True)
     skipped = manifest["skipped"]
     for each in skipped[:LISTED]:
         print(f"skipped {each['image']}: {each['reason']}", file=sys.stderr)
