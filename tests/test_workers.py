@@ -100,7 +100,8 @@ def step_by_hand(training: Training, shares: list[tuple[torch.Tensor, torch.Tens
     total = torch.zeros(())
     for images, labels in shares:
         prediction = training.model(normalize(images), training.config.train_scales)
-        total = total + segmentation_loss(prediction, labels) / len(shares)
+        loss = segmentation_loss(prediction, labels, loss=training.config.loss.name)
+        total = total + loss / len(shares)
     training.optimizer.zero_grad()
     total.backward()
     training.optimizer.step()

@@ -1,4 +1,4 @@
-"""Tiny sweeps for end-to-end tests, and how to run the product's commands."""
+"""What end-to-end tests share: tiny sweeps, how to run commands, the peak memory of a program."""
 
 import os
 import sys
@@ -56,3 +56,11 @@ SWEEP = replace(
     profiles={{"quick": replace(quick, base=base, runtime=runtime, eval_images=3, cost_rounds=1)}},
 )
 """
+
+
+PRINT_PEAK = """
+from pathlib import Path
+status = Path("/proc/self/status").read_text()
+print(int(status.split("VmHWM:")[1].split()[0]) // 1024)
+"""
+"""Ends a program by printing its own peak resident MiB; ``ru_maxrss`` holds its parent's too."""
