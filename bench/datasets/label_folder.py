@@ -1,10 +1,12 @@
 """Label files: how they are stored and read, and the folder that a teacher's labels are in.
 
 A hard label is an indexed PNG in the encoding of its data set, without filters, which reads back
-fastest; a soft label is a float16 array H W K. Files are written under another name and then
-renamed, so a label file is whole whenever there is one.
+fastest and is smallest, and deflated as far as libdeflate goes, a tenth further than zlib. A soft label
+is a float16 array H W K. Files are written under another name and then renamed, so a label file is
+whole whenever there is one.
 """
 
+import io
 import json
 import uuid
 from collections.abc import Iterator
@@ -22,6 +24,7 @@ from bench.errors import BenchError
 
 MANIFEST = "manifest.json"
 PARTIAL = ".partial"
+LIBDEFLATE_BEST = 12
 
 AnyArray = npt.NDArray[Any]
 
@@ -72,15 +75,31 @@ class LabelFolder:
                 if self.soft:
                     np.save(file, label.astype(np.float16))
                 else:
-                    image = Image.fromarray(self._encoded[label])
-                    image.putpalette(self._palette.ravel().tolist())
-                    image.save(file, "PNG", optimize=True)
+                    file.write(self._png(label))
             return target.stat().st_size
         except OSError as error:
             raise BenchError(
                 f"label {target} can't be written ({error.strerror}): free space or name another "
                 "folder; the same command goes on"
             ) from error
+
+    def _png(self, label: AnyArray) -> bytes:
+        """A hard label as a file; its values and its palette are left as they are."""
+        import oxipng
+
+        image = Image.fromarray(self._encoded[label])
+        image.putpalette(self._palette.ravel().tolist())
+        plain = io.BytesIO()
+        image.save(plain, "PNG", compress_level=1)
+        return oxipng.optimize_from_memory(
+            plain.getvalue(),
+            filter=[oxipng.RowFilter.NoOp],
+            deflate=oxipng.Deflaters.libdeflater(LIBDEFLATE_BEST),
+            bit_depth_reduction=False,
+            color_type_reduction=False,
+            palette_reduction=False,
+            grayscale_reduction=False,
+        )
 
     def read(self, sample_id: str) -> AnyArray:
         """Read a label, as `write` took it.
