@@ -1,9 +1,9 @@
 """Label files: how they are stored and read, and the folder that a teacher's labels are in.
 
 A hard label is an indexed PNG in the encoding of its data set, without filters, which reads back
-fastest and is smallest, and deflated as far as libdeflate goes, a tenth further than zlib. A soft label
-is a float16 array H W K. Files are written under another name and then renamed, so a label file is
-whole whenever there is one.
+fastest and is smallest, and deflated as far as libdeflate goes, a tenth further than zlib. A soft
+label is a float16 array H W K. Files are written under another name and then renamed, so a label
+file is whole whenever there is one.
 """
 
 import io
